@@ -1,0 +1,151 @@
+import EdgeHTTP
+
+/// The cache key of a request (RFC 9111 2): scheme, authority, path and as much of the query as the rules
+/// keep, written as one canonical target URI. GET and HEAD share it.
+///
+/// The authority is lower-cased and loses its scheme's default port; path and query keep their octets,
+/// since any other normalisation that an origin doesn't share joins what the origin tells apart.
+public enum CacheKey {
+    /// Appends the key of a target to `output`. With `.all` or `.ignore` and enough reserved, it allocates
+    /// nothing.
+    public static func append(
+        scheme: StaticString, authority: ArraySlice<UInt8>, path: ArraySlice<UInt8>,
+        query: ArraySlice<UInt8>?,
+        rule: QueryRule, into output: inout [UInt8]
+    ) {
+        let name = UnsafeBufferPointer(start: scheme.utf8Start, count: scheme.utf8CodeUnitCount)
+        output.append(contentsOf: name)
+        // "https" is the one scheme of five letters that reaches here.
+        appendRest(name.count == 5, authority, path, query, rule, &output)
+    }
+
+    /// Appends the key of a target whose scheme, `http` or `https`, is given in octets.
+    public static func append(
+        scheme: [UInt8], authority: ArraySlice<UInt8>, path: ArraySlice<UInt8>, query: ArraySlice<UInt8>?,
+        rule: QueryRule, into output: inout [UInt8]
+    ) {
+        for byte in scheme { output.append(Octet.lower(byte)) }
+        appendRest(scheme.count == 5, authority, path, query, rule, &output)
+    }
+
+    private static func appendRest(
+        _ isSecure: Bool, _ authority: ArraySlice<UInt8>, _ path: ArraySlice<UInt8>,
+        _ query: ArraySlice<UInt8>?,
+        _ rule: QueryRule, _ output: inout [UInt8]
+    ) {
+        output.append(Octet.colon)
+        output.append(slash)
+        output.append(slash)
+        appendAuthority(authority, defaultPort: isSecure ? 443 : 80, to: &output)
+        output.append(contentsOf: path)
+        guard let query else { return }
+        switch rule {
+        case .all:
+            output.append(questionMark)
+            output.append(contentsOf: query)
+        case .ignore:
+            break
+        case .keep(let names):
+            appendParameters(query, to: &output, isSorted: false) { matches($0, names, ignoringIndex: true) }
+        case .drop(let names, let sort):
+            appendParameters(query, to: &output, isSorted: sort) { !matches($0, names, ignoringIndex: false) }
+        }
+    }
+
+    /// Appends host and port in lower case, without the port where it is empty or the scheme's default.
+    public static func appendAuthority(
+        _ authority: ArraySlice<UInt8>, defaultPort: Int, to output: inout [UInt8]
+    ) {
+        let end = hostEnd(authority, defaultPort: defaultPort)
+        for index in authority.startIndex..<end { output.append(Octet.lower(authority[index])) }
+    }
+
+    /// Where the authority ends once a redundant port is off.
+    private static func hostEnd(_ authority: ArraySlice<UInt8>, defaultPort: Int) -> Int {
+        var index = authority.endIndex
+        var port = 0
+        var unit = 1
+        while index > authority.startIndex {
+            let byte = authority[index - 1]
+            if byte == Octet.colon {
+                let isRedundant = index == authority.endIndex || port == defaultPort
+                return isRedundant ? index - 1 : authority.endIndex
+            }
+            guard Octet.isDigit(byte) else { break }
+            // Leading zeros do not count; a figure that no port has never equals the default.
+            if byte != 48 {
+                guard unit <= 10_000 else { return authority.endIndex }
+                port += Int(byte - 48) * unit
+            }
+            unit = min(unit * 10, 100_000)
+            index -= 1
+        }
+        return authority.endIndex
+    }
+
+    // MARK: Parameters
+
+    private static let slash = UInt8(ascii: "/")
+    private static let questionMark = UInt8(ascii: "?")
+    private static let ampersand = UInt8(ascii: "&")
+
+    private static func appendParameters(
+        _ query: ArraySlice<UInt8>, to output: inout [UInt8], isSorted: Bool, keeping: ([UInt8]) -> Bool
+    ) {
+        var kept: [(name: [UInt8], bytes: ArraySlice<UInt8>)] = []
+        for parameter in query.split(separator: ampersand) {
+            let name = decodedName(parameter)
+            // Some origins take ";" for a separator too: what they would read as a second parameter must
+            // not leave the key together with the first.
+            if keeping(name) || parameter.contains(Octet.semicolon) { kept.append((name, parameter)) }
+        }
+        if isSorted {
+            // By name, and stable: the order of two values of one name may mean something.
+            kept = kept.enumerated()
+                .sorted { left, right in
+                    if left.element.name == right.element.name { return left.offset < right.offset }
+                    return left.element.name.lexicographicallyPrecedes(right.element.name)
+                }
+                .map(\.element)
+        }
+        var separator = questionMark
+        for parameter in kept {
+            output.append(separator)
+            output.append(contentsOf: parameter.bytes)
+            separator = ampersand
+        }
+    }
+
+    /// The name of a parameter with its percent-encoding undone. Compared in any other form, a kept
+    /// parameter that is spelt `i%64` would stay out of the key and still reach the origin as `id`.
+    private static func decodedName(_ parameter: ArraySlice<UInt8>) -> [UInt8] {
+        let name = parameter.prefix { $0 != Octet.equals }
+        guard name.contains(UInt8(ascii: "%")) else { return Array(name) }
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(name.count)
+        var index = name.startIndex
+        while index < name.endIndex {
+            if name[index] == UInt8(ascii: "%"), index + 2 < name.endIndex,
+                let high = Octet.hexValue(name[index + 1]), let low = Octet.hexValue(name[index + 2])
+            {
+                decoded.append(UInt8(high << 4 | low))
+                index += 3
+            } else {
+                decoded.append(name[index])
+                index += 1
+            }
+        }
+        return decoded
+    }
+
+    /// Whether `name` is one of `patterns`, which may end in `*`. With `ignoringIndex`, `id[]` and `id[2]`
+    /// are `id` too: an origin that reads them so must find them in the key.
+    private static func matches(_ name: [UInt8], _ patterns: [String], ignoringIndex: Bool) -> Bool {
+        let bare = ignoringIndex ? name.prefix { $0 != UInt8(ascii: "[") } : name[...]
+        return patterns.contains { pattern in
+            let pattern = pattern.utf8
+            if pattern.last == UInt8(ascii: "*") { return name.starts(with: pattern.dropLast()) }
+            return name.elementsEqual(pattern) || bare.elementsEqual(pattern)
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import EdgeHTTP
+
+/// The fields that the origin gets for a client's request (RFC 9110 7.6).
+///
+/// Written once and from one place: Host, the hop-by-hop rules, Via, CDN-Loop, and the fields that say who
+/// the client is. On a cacheable pull, fields by which origins are known to choose another page, and which
+/// no cache key holds, are dropped: one client could otherwise choose what all the others get.
+public enum ForwardedFields {
+    /// The request's fields as they go to the origin.
+    public static func rewriteRequest(head: RequestHead, context: ForwardContext) -> FieldSection {
+        var client = head.fields
+        HopByHop.strip(&client)
+        var fields = FieldSection()
+        fields.append(.host, context.host)
+        for line in client.lines where !isDropped(client, line, context) {
+            fields.append(name: client.nameBytes(line), value: client.value(line))
+        }
+        appendPath(of: head, client, context, to: &fields)
+        for (name, value) in context.conditions {
+            fields.remove(name)
+            fields.append(name, value)
+        }
+        for name in context.remove { fields.remove(named: name) }
+        for (name, value) in context.set + context.originFields {
+            fields.remove(named: name)
+            fields.append(name: name, value: value)
+        }
+        return fields
+    }
+
+    /// Whether this request has been here before: our own id is a member of CDN-Loop (RFC 8586 2). Other
+    /// ids are none of our business, or a node behind a node could not work.
+    public static func isLoop(head: RequestHead, nodeID: [UInt8]) -> Bool {
+        for line in head.fields.lines where line.name == .cdnLoop {
+            var isFound = false
+            forEachMember(head.fields.value(line)) { member in
+                let id = member.prefix { $0 != Octet.semicolon }
+                if Octet.trim(id).elementsEqual(nodeID) { isFound = true }
+            }
+            if isFound { return true }
+        }
+        return false
+    }
+
+    // MARK: What goes no further
+
+    private static func isDropped(
+        _ fields: FieldSection, _ line: FieldLine, _ context: ForwardContext
+    ) -> Bool {
+        switch line.name {
+        case .host, .via, .cdnLoop, .expect, .trailer, .forwarded, .xForwardedFor, .xForwardedHost,
+            .xForwardedProto:
+            return true
+        case .cookie:
+            return context.cookies == .strip
+        case .range, .ifRange:
+            return context.isCacheable && !context.keepsRange
+        case .ifMatch, .ifModifiedSince, .ifNoneMatch, .ifUnmodifiedSince, .contentLength:
+            // The cache pulls the whole for everybody; and a GET's content is in no key.
+            return context.isCacheable
+        case .other:
+            return isMisleading(fields.nameBytes(line), context)
+        default:
+            return false
+        }
+    }
+
+    /// Names that choose another target or method at some origins.
+    private static let unkeyed: [[UInt8]] = [
+        "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-host", "x-host",
+        "x-http-host-override",
+        "x-http-method-override", "x-http-method", "x-method-override", "x-url-scheme", "front-end-https",
+    ].map { Array($0.utf8) }
+
+    private static let forwardedPrefix = Array("x-forwarded-".utf8)
+
+    /// Gateways that hand fields on as environment variables make no difference between `-` and `_`, so that
+    /// `X_Forwarded_For` or `Content_Length` would get past every rule for the real name.
+    private static func isMisleading(_ name: ArraySlice<UInt8>, _ context: ForwardContext) -> Bool {
+        let plain = name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : Octet.lower($0) }
+        if !plain.elementsEqual(name.map(Octet.lower)), FieldName.recognise(plain) != .other { return true }
+        if plain.starts(with: forwardedPrefix) { return context.isCacheable || !context.trusted }
+        return context.isCacheable && unkeyed.contains(plain)
+    }
+
+    // MARK: What is written anew
+
+    private static func appendPath(
+        of head: RequestHead, _ client: FieldSection, _ context: ForwardContext, to fields: inout FieldSection
+    ) {
+        let scheme = Array(
+            UnsafeBufferPointer(start: context.scheme.utf8Start, count: context.scheme.utf8CodeUnitCount))
+        let authority = head.authority.map(Array.init) ?? context.host
+        let isExtended = context.trusted
+
+        appendExtended(.xForwardedFor, client, context.clientAddress, isExtended, to: &fields)
+        fields.append(.xForwardedProto, scheme)
+        // No key holds a proxy's X-Forwarded-Host: it may not shape what is stored.
+        let host = isExtended && !context.isCacheable ? client.first(.xForwardedHost).map(Array.init) : nil
+        fields.append(.xForwardedHost, host ?? authority)
+        let element = forwardedElement(context.clientAddress, authority, scheme)
+        appendExtended(.forwarded, client, element, isExtended && !context.isCacheable, to: &fields)
+
+        appendExtended(.via, client, Array((viaVersion(head) + " rockpool").utf8), true, to: &fields)
+        appendExtended(.cdnLoop, client, context.nodeID, true, to: &fields)
+    }
+
+    private static func viaVersion(_ head: RequestHead) -> String {
+        switch head.minorVersion {
+        case 0: "1.0"
+        case 1: "1.1"
+        default: "2.0"
+        }
+    }
+
+    private static func appendExtended(
+        _ name: FieldName, _ client: FieldSection, _ member: [UInt8], _ isExtended: Bool,
+        to fields: inout FieldSection
+    ) {
+        var value = isExtended ? client.combined(name) ?? [] : []
+        if !value.isEmpty { value.append(contentsOf: [Octet.comma, Octet.space]) }
+        fields.append(name, value + member)
+    }
+
+    /// A forwarded-element (RFC 7239 4): `for=192.0.2.1;host=www.example;proto=https`.
+    private static func forwardedElement(_ address: [UInt8], _ host: [UInt8], _ scheme: [UInt8]) -> [UInt8] {
+        var element = Array("for=".utf8)
+        // An IPv6 address stands in brackets, and then in quotes (RFC 7239 6).
+        appendParameter(address.contains(Octet.colon) ? [91] + address + [93] : address, to: &element)
+        element.append(contentsOf: ";host=".utf8)
+        appendParameter(host, to: &element)
+        element.append(contentsOf: ";proto=".utf8)
+        element.append(contentsOf: scheme)
+        return element
+    }
+
+    private static func appendParameter(_ value: [UInt8], to output: inout [UInt8]) {
+        if !value.isEmpty, value.allSatisfy(Octet.isToken) {
+            output.append(contentsOf: value)
+            return
+        }
+        output.append(Octet.quote)
+        for byte in value {
+            if byte == Octet.quote || byte == Octet.backslash { output.append(Octet.backslash) }
+            output.append(byte)
+        }
+        output.append(Octet.quote)
+    }
+
+    /// Calls `body` for each member of a list; commas inside quoted strings separate nothing.
+    private static func forEachMember(_ list: ArraySlice<UInt8>, _ body: (ArraySlice<UInt8>) -> Void) {
+        var start = list.startIndex
+        var isQuoted = false
+        var isEscaped = false
+        for index in list.indices {
+            let byte = list[index]
+            if isEscaped {
+                isEscaped = false
+            } else if isQuoted, byte == Octet.backslash {
+                isEscaped = true
+            } else if byte == Octet.quote {
+                isQuoted.toggle()
+            } else if byte == Octet.comma, !isQuoted {
+                body(list[start..<index])
+                start = index + 1
+            }
+        }
+        body(list[start...])
+    }
+}

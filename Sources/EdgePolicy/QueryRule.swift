@@ -1,0 +1,11 @@
+/// How the query of a target enters the cache key. Bytes go to the origin untouched in any case.
+public enum QueryRule: Sendable, Equatable {
+    /// The whole query, as it came.
+    case all
+    /// No query.
+    case ignore
+    /// Only the parameters of these names, in the order they came. A name may end in `*`.
+    case keep([String])
+    /// All but the parameters of these names (a name may end in `*`), sorted by their bytes if `sort`.
+    case drop([String], sort: Bool)
+}

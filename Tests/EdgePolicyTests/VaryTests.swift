@@ -1,0 +1,157 @@
+import EdgeHTTP
+import EdgePolicy
+import Testing
+
+@Suite struct `Vary` {
+    private func rule(_ lines: String...) -> VaryRule? {
+        VaryRule.parse(FieldSection(lines.map { ("Vary", $0) }))
+    }
+
+    private func key(_ vary: String, _ request: [(String, String)]) throws -> SecondaryKey {
+        SecondaryKey(rule: try #require(rule(vary)), request: FieldSection(request))
+    }
+
+    @Test(arguments: [
+        ["*"], ["*, *"], ["*", "*"], [", *"], ["", "*"], ["*, Foo"], ["Foo, *"], ["Foo", " * "],
+        ["Foo,,\t*,"],
+        ["Foo Bar"], ["\"Foo\""], ["Foo;q=1"],
+    ])
+    func `a star anywhere, or a member that is no name, fits nothing`(lines: [String]) throws {
+        let rule = try #require(VaryRule.parse(FieldSection(lines.map { ("vary", $0) })))
+        #expect(rule.isStar)
+        let key = SecondaryKey(rule: rule, request: FieldSection([("Foo", "1")]))
+        #expect(!key.matches(FieldSection([("Foo", "1")])))
+        #expect(key != key)
+    }
+
+    @Test func `order, case and repetition of names do not count`() throws {
+        #expect(rule("Foo, Bar") == rule("BAR", "foo,Foo"))
+        #expect(try #require(rule("Foo, Bar")).names == [Array("bar".utf8), Array("foo".utf8)])
+        #expect(VaryRule.parse(FieldSection()) == nil)
+        #expect(rule("", " , ") == nil)
+    }
+
+    @Test(arguments: [
+        ([("Foo", "1")], [("foo", "1")], true), ([("Foo", "1")], [("Foo", "2")], false),
+        ([("Foo", "1")], [], false), ([], [("Foo", "1")], false), ([], [], true), ([], [("Foo", "")], false),
+        ([("Foo", "1, 2")], [("Foo", "1"), ("Foo", "2")], true),
+        ([("Foo", "1,2")], [("Foo", " 1 ,\t2 ")], true),
+        ([("Foo", "1,2")], [("Foo", "2,1")], false), ([("Foo", "a b")], [("Foo", "ab")], false),
+        ([("Foo", "\"a, b\"")], [("Foo", "\"a,b\"")], false), ([("Foo", "a  b")], [("Foo", "a b")], false),
+        ([("Foo", "1,,2")], [("Foo", "1,2")], false), ([("Foo", "A")], [("Foo", "a")], false),
+        ([("Foo", "1"), ("Other", "2")], [("Other", "3"), ("Foo", "1")], true),
+    ])
+    func `an unknown field is compared but for white space around commas`(
+        stored: [(String, String)], presented: [(String, String)], expected: Bool
+    ) throws {
+        #expect(try key("Foo", stored).matches(FieldSection(presented)) == expected)
+        #expect((try key("Foo", stored) == key("Foo", presented)) == expected)
+    }
+
+    @Test func `all the named fields must match, in any order`() throws {
+        let stored = try key("Foo, Bar, Baz", [("Foo", "1"), ("Baz", "789")])
+        #expect(stored.matches(FieldSection([("Baz", "789"), ("Foo", "1")])))
+        #expect(!stored.matches(FieldSection([("Baz", "789"), ("Foo", "1"), ("Bar", "")])))
+        #expect(!stored.matches(FieldSection([("Foo", "1")])))
+        #expect(String(decoding: stored.selectionBytes, as: UTF8.self) == "bar\nbaz:789\nfoo:1")
+    }
+
+    @Test(arguments: [
+        ("Accept-Language", "en, de", "de, en", true), ("Accept-Language", "en, de", "eN, De", true),
+        ("Accept-Language", "en, de", " en ,   de", true), ("Accept-Language", "en;q=1.0, de", "de,en", true),
+        ("Accept-Language", "en;q=0.5", "en; Q=0.500", true),
+        ("Accept-Language", "en;q=0.5,de", "en,de", false),
+        ("Accept-Language", "en;q=2", "en", false), ("Accept-Language", "en", "en-GB", false),
+        ("Accept-Encoding", "gzip, br", "br,gzip", true), ("Accept-Encoding", "x-gzip", "GZIP;q=1", true),
+        ("Accept-Encoding", "gzip;q=0", "gzip", false), ("Accept-Encoding", "", "gzip", false),
+        ("Accept-Encoding", "br;q=", "\u{1}", true), ("Accept-Encoding", "gzip, gzip;q=0.1", "gzip", true),
+        ("Cookie", "a=b,c", "a=b, c", false), ("User-Agent", "x (a,b)", "x (a, b)", false),
+    ])
+    func `a field of known meaning is compared by it`(
+        name: String, stored: String, presented: String, expected: Bool
+    ) throws {
+        let first = try key(name, [(name, stored)])
+        #expect(first.matches(FieldSection([(name, presented)])) == expected)
+        #expect(try key(name, [(name, presented)]).matches(FieldSection([(name, stored)])) == expected)
+    }
+
+    @Test(arguments: [
+        ("de", "fr;q=0.5, de;q=1.0", true), ("de", "de", true), ("DE", "de;q=0.2", true),
+        ("de", "de, fr", false),
+        ("de", "fr, de;q=0.9", false), ("de", "*, de;q=0.5", false), ("de", "de;q=0", false),
+        ("de", "de;q=x", false),
+        ("de, en", "de", false), ("de-CH", "de", false), ("", "de", false),
+    ])
+    func `the language that a request wants most is taken`(language: String, accept: String, expected: Bool)
+        throws
+    {
+        let stored = SecondaryKey(
+            rule: try #require(rule("Accept-Language")),
+            request: FieldSection([("Accept-Language", "en, it")]),
+            response: FieldSection([("Content-Language", language)]))
+        #expect(stored.matches(FieldSection([("Accept-Language", accept)])) == expected)
+        #expect(!stored.matches(FieldSection()), "a request without the field did not ask for it")
+    }
+
+    @Test(arguments: [
+        ("gzip", "gzip", true), ("gzip", "gzip, br;q=0.5", true), ("gzip", "x-gzip;q=0.1", true),
+        ("gzip", "gzip, br", true), ("gzip", "zstd, gzip", false), ("gzip", "br", false), ("gzip", "", false),
+        ("", "identity", true), ("", "", true), ("", "gzip, identity;q=0.5", false),
+        ("", "identity, gzip", false),
+        ("gzip, br", "gzip", false), ("gzip", "gzip;;q=1", false),
+    ])
+    func `the coding that a request wants most is taken`(coding: String, accept: String, expected: Bool)
+        throws
+    {
+        let stored = SecondaryKey(
+            rule: try #require(rule("Accept-Encoding")),
+            request: FieldSection([("Accept-Encoding", "br, gzip")]),
+            response: FieldSection(coding.isEmpty ? [] : [("Content-Encoding", coding)]))
+        #expect(stored.matches(FieldSection([("Accept-Encoding", accept)])) == expected)
+    }
+
+    @Test func `a key made from its own selecting fields is the same`() throws {
+        let vary = try #require(rule("Foo, Accept-Encoding, Cookie, Bar"))
+        let request = FieldSection([
+            ("Foo", "1"), ("Cookie", "a=b"), ("foo", "2"), ("Accept-Encoding", "br;q=0.5, gzip"),
+            ("Cookie", "c=d"),
+        ])
+        let first = SecondaryKey(rule: vary, request: request)
+        let second = SecondaryKey(rule: vary, request: first.selectingFields)
+        #expect(first == second)
+        #expect(second.matches(request))
+        #expect(first.selectingFields.count == 3)
+        #expect(
+            String(decoding: second.selectionBytes, as: UTF8.self)
+                == "accept-encoding:br;q=0.5,gzip\nbar\ncookie:a=b; c=d\nfoo:1,2")
+    }
+
+    @Test func `malformed Accept-Encoding values share one variant`() throws {
+        let plain = FieldSection([("Content-Type", "text/plain")])
+        let stored = SecondaryKey(
+            rule: try #require(rule("Accept-Encoding")),
+            request: FieldSection([("Accept-Encoding", "gzip;q=zz")]),
+            response: plain)
+        for number in 0..<50 {
+            #expect(stored.matches(FieldSection([("Accept-Encoding", "bogus\(number);q=\(number)x")])))
+            #expect(stored.matches(FieldSection([("Accept-Encoding", "unheard-of-\(number)")])))
+        }
+        #expect(stored.matches(FieldSection([("Accept-Encoding", "")])))
+    }
+
+    @Test func `a coding that the request does not hold is never sent`() throws {
+        // The origin took a malformed list for gzip.
+        let odd = SecondaryKey(
+            rule: try #require(rule("Accept-Encoding")),
+            request: FieldSection([("Accept-Encoding", "gzip;q=zz")]),
+            response: FieldSection([("Content-Encoding", "gzip")]))
+        #expect(!odd.matches(FieldSection([("Accept-Encoding", "")])))
+        #expect(odd.matches(FieldSection([("Accept-Encoding", "gzip;q=zz")])))
+        // A coding of the origin's own: the unknown names count then.
+        let own = SecondaryKey(
+            rule: try #require(rule("Accept-Encoding")), request: FieldSection([("Accept-Encoding", "own")]),
+            response: FieldSection([("Content-Encoding", "own")]))
+        #expect(!own.matches(FieldSection([("Accept-Encoding", "other")])))
+        #expect(own.matches(FieldSection([("Accept-Encoding", "OWN")])))
+    }
+}
