@@ -1,0 +1,76 @@
+import CCurl
+
+/// The C functions that libcurl calls; each finds its object in the user pointer and hands on.
+enum CurlCallbacks {
+    static let header: rockpool_data_callback = { bytes, size, count, user in
+        guard let bytes, let user else { return 0 }
+        let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
+        let total = size * count
+        let taken = bytes.withMemoryRebound(to: UInt8.self, capacity: total) {
+            transfer.read(line: UnsafeBufferPointer(start: $0, count: total))
+        }
+        return taken ? total : 0
+    }
+
+    static let write: rockpool_data_callback = { bytes, size, count, user in
+        guard let bytes, let user else { return 0 }
+        let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
+        let total = size * count
+        return transfer.read(body: UnsafeRawBufferPointer(start: bytes, count: total))
+            ? total : Int(CURL_WRITEFUNC_PAUSE)
+    }
+
+    static let read: rockpool_data_callback = { buffer, size, count, user in
+        guard let buffer, let user else { return Int(CURL_READFUNC_ABORT) }
+        let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
+        let (take, unblocks) = transfer.handle.take(
+            into: UnsafeMutableRawBufferPointer(start: buffer, count: size * count))
+        if unblocks { transfer.sink.pullUploadWritable() }
+        switch take {
+        case .bytes(let taken):
+            transfer.lastProgress = PullLoop.now()
+            return taken
+        case .starved: return Int(CURL_READFUNC_PAUSE)
+        case .finished: return 0
+        case .aborted: return Int(CURL_READFUNC_ABORT)
+        }
+    }
+
+    /// Runs before a request goes out, on a reused connection too: one with unread bytes is never used again, because
+    /// libcurl would take them for the answer to this request.
+    static let prereq: rockpool_prereq_callback = { user, _, _, _, localPort in
+        guard let user else { return CURL_PREREQFUNC_ABORT }
+        let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
+        guard let loop = transfer.handle.loopForCallbacks, loop.isUnclean(localPort: Int(localPort)) else {
+            return CURL_PREREQFUNC_OK
+        }
+        transfer.socketWasUnclean = true
+        return CURL_PREREQFUNC_ABORT
+    }
+
+    static let open: rockpool_open_callback = { user, _, address in
+        guard let user, let address else { return -1 }
+        let descriptor = rockpool_open_socket(address)
+        if descriptor >= 0 {
+            Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().socketOpened(descriptor)
+        }
+        return descriptor
+    }
+
+    static let close: rockpool_close_callback = { user, descriptor in
+        if let user { Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().socketClosed(descriptor) }
+        return CCurl.close(descriptor)
+    }
+
+    static let socket: rockpool_socket_callback = { _, descriptor, what, user, _ in
+        guard let user else { return 0 }
+        Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().watch(descriptor, what)
+        return 0
+    }
+
+    static let timer: rockpool_timer_callback = { _, milliseconds, user in
+        guard let user else { return 0 }
+        Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().setTimer(milliseconds)
+        return 0
+    }
+}

@@ -1,0 +1,128 @@
+import EdgePrimitives
+
+/// One origin as the pull loop sees it: its servers with their health, its connections in use, and who waits.
+struct OriginPool {
+    struct Server {
+        let endpoint: OriginEndpoint
+        var health = ServerHealth()
+        var active = 0
+        var pulls: UInt64 = 0
+        var failures: UInt64 = 0
+        var lastFailure: String?
+        var nextCheck = MonotonicTime(nanoseconds: 0)
+        var isChecking = false
+    }
+
+    let name: String
+    let configuration: OriginConfiguration
+    /// `Name: value` lines sent with every pull.
+    let headers: [(name: [UInt8], line: [CChar])]
+    var servers: [Server]
+    var active = 0
+    var queue = PullQueue<PullTransfer>()
+    private var nextServer = 0
+
+    init(name: String, configuration: OriginConfiguration) {
+        self.name = name
+        self.configuration = configuration
+        servers = configuration.urls.map { Server(endpoint: OriginEndpoint(url: $0, tls: configuration.tls)) }
+        headers = configuration.headers.sorted { $0.key < $1.key }.map { name, value in
+            (Array(name.utf8), Array((value.isEmpty ? "\(name);" : "\(name): \(value)").utf8CString))
+        }
+    }
+
+    /// Keeps what is known of servers that stay.
+    mutating func inherit(_ old: OriginPool) {
+        for index in servers.indices {
+            guard let same = old.servers.first(where: { $0.endpoint == servers[index].endpoint }) else { continue }
+            servers[index].health = same.health
+            servers[index].pulls = same.pulls
+            servers[index].failures = same.failures
+            servers[index].lastFailure = same.lastFailure
+        }
+    }
+
+    /// The server for a pull that has tried `tried` already; nil where none may be asked now.
+    mutating func choose(hashKey: UInt64, tried: [Int], now: MonotonicTime) -> Int? {
+        let count = servers.count
+        let first: Int
+        switch configuration.balance {
+        case .order: first = 0
+        case .roundRobin:
+            first = nextServer % count
+            nextServer = (nextServer + 1) % count
+        case .hash: first = Int(hashKey % UInt64(count))
+        }
+        for step in 0..<count {
+            let index = (first + step) % count
+            if !tried.contains(index), servers[index].health.admits(now: now) { return index }
+        }
+        return nil
+    }
+}
+
+/// Where a server is and how libcurl is told.
+struct OriginEndpoint: Equatable {
+    /// The URL for libcurl: the host to verify, no path.
+    let url: String
+    /// `host:port:host:port` for CURLOPT_CONNECT_TO where the name to verify is not the host to connect to.
+    let connectTo: String?
+    /// Host and explicit port, as Host.
+    let authority: [UInt8]
+    let isTLS: Bool
+    let shown: String
+    let tls: OriginConfiguration.TLS
+
+    init(url: String, tls: OriginConfiguration.TLS) {
+        self.tls = tls
+        shown = url
+        isTLS = url.lowercased().hasPrefix("https://")
+        var rest = url[...]
+        if let end = url.range(of: "://") { rest = url[end.upperBound...] }
+        let authority = String(rest.prefix { $0 != "/" })
+        self.authority = Array(authority.utf8)
+        let scheme = isTLS ? "https" : "http"
+        if isTLS, let name = tls.serverName {
+            var host = authority[...]
+            var port = "443"
+            if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
+                host = authority[..<colon]
+                port = String(authority[authority.index(after: colon)...])
+            }
+            self.url = "\(scheme)://\(name):\(port)/"
+            connectTo = "\(name):\(port):\(host):\(port)"
+        } else {
+            self.url = "\(scheme)://\(authority)/"
+            connectTo = nil
+        }
+    }
+}
+
+extension String {
+    fileprivate func range(of text: String) -> Range<String.Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}
+
+/// What `/status` and the metrics say of one server of an origin.
+public struct OriginSnapshot: Sendable {
+    public enum Health: String, Sendable {
+        case healthy, unhealthy, halfOpen
+    }
+
+    public let name: String
+    public let url: String
+    public let health: Health
+    public let active: Int
+    /// Pulls that wait for one of the origin's connections.
+    public let queued: Int
+    public let pulls: UInt64
+    public let failures: UInt64
+    public let lastFailure: String?
+    public let consecutiveFailures: Int
+}

@@ -1,0 +1,105 @@
+import EdgeHTTP
+import NIOCore
+import Synchronization
+
+/// The caller's end of a pull; any thread may use it.
+public final class PullHandle: Sendable {
+    /// Upload bytes that may wait before ``send(_:)`` asks for patience.
+    static let maxUploadBytes = 256 * 1024
+
+    struct Upload {
+        var pending: [ByteBuffer] = []
+        var pendingBytes = 0
+        var isFinished = false
+        var isAborted = false
+        /// The sender was told to wait.
+        var isBlocked = false
+        /// libcurl was told that nothing is there yet.
+        var isStarved = false
+    }
+
+    let upload = Mutex(Upload())
+    private let loop: PullLoop
+
+    /// For callbacks on the pull thread.
+    var loopForCallbacks: PullLoop? { loop }
+
+    let number: UInt64
+
+    init(loop: PullLoop, number: UInt64) {
+        self.loop = loop
+        self.number = number
+    }
+
+    /// Gives the pull up; its sink hears ``PullSink/pullFailed(_:)``.
+    public func cancel() { loop.enqueue(.cancel(number)) }
+
+    /// Goes on after ``PullSink/pull(body:)`` returned false.
+    public func resume() { loop.enqueue(.resume(number)) }
+
+    /// Appends upload bytes; false: wait for ``PullSink/pullUploadWritable()``.
+    public func send(_ bytes: ByteBuffer) -> Bool {
+        let (hasRoom, wakes) = upload.withLock { upload in
+            guard !upload.isAborted else { return (true, false) }
+            upload.pending.append(bytes)
+            upload.pendingBytes += bytes.readableBytes
+            upload.isBlocked = upload.pendingBytes > Self.maxUploadBytes
+            defer { upload.isStarved = false }
+            return (!upload.isBlocked, upload.isStarved)
+        }
+        if wakes { loop.enqueue(.resumeUpload(number)) }
+        return hasRoom
+    }
+
+    /// The upload is whole. Trailers go no further: an intermediary may drop them (RFC 9110 6.5.1).
+    public func finishUpload(trailers: FieldSection?) {
+        let wakes = upload.withLock { upload in
+            upload.isFinished = true
+            defer { upload.isStarved = false }
+            return upload.isStarved
+        }
+        if wakes { loop.enqueue(.resumeUpload(number)) }
+    }
+
+    /// The client went away in the middle of its upload: the origin must not take what it got for the whole.
+    public func abortUpload() {
+        upload.withLock { upload in
+            upload.isAborted = true
+            upload.pending = []
+            upload.pendingBytes = 0
+        }
+        loop.enqueue(.cancel(number))
+    }
+
+    enum Take {
+        case bytes(Int)
+        case starved
+        case finished
+        case aborted
+    }
+
+    /// Moves upload bytes into libcurl's buffer; also says whether the sender may go on.
+    func take(into buffer: UnsafeMutableRawBufferPointer) -> (Take, unblocks: Bool) {
+        upload.withLock { upload in
+            if upload.isAborted { return (.aborted, false) }
+            guard let first = upload.pending.first else {
+                if upload.isFinished { return (.finished, false) }
+                upload.isStarved = true
+                return (.starved, false)
+            }
+            let count = min(first.readableBytes, buffer.count)
+            first.withUnsafeReadableBytes {
+                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[0..<count]))
+            }
+            if count == first.readableBytes {
+                upload.pending.removeFirst()
+            } else {
+                upload.pending[0].moveReaderIndex(forwardBy: count)
+            }
+            upload.pendingBytes -= count
+            let unblocks = upload.isBlocked && upload.pendingBytes <= Self.maxUploadBytes / 2
+            if unblocks { upload.isBlocked = false }
+            return (.bytes(count), unblocks)
+        }
+    }
+}

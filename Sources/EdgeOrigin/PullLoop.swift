@@ -1,0 +1,569 @@
+import CCurl
+import EdgeHTTP
+import EdgePrimitives
+import Glibc
+import Synchronization
+
+/// The pull thread: one libcurl multi handle on epoll, driven by `curl_multi_socket_action`.
+///
+/// Other threads speak to it by commands alone. Limits on an origin's connections, deadlines in milliseconds, the
+/// choice of a server and retries are decided here, in front of libcurl.
+///
+// Sendable because everything but the commands and the pools, which have locks, is touched by the pull thread alone.
+final class PullLoop: @unchecked Sendable {
+    enum Command {
+        case start(PullTransfer)
+        case cancel(UInt64)
+        case resume(UInt64)
+        case resumeUpload(UInt64)
+        case reload([String: OriginConfiguration])
+        case stop
+    }
+
+    private struct Inbox {
+        var commands: [Command] = []
+        var isAwake = false
+        var isClosed = false
+    }
+
+    static let deadlineTickMilliseconds: Int64 = 20
+
+    private let inbox = Mutex(Inbox())
+    private let pools: Mutex<[String: OriginPool]>
+    private let nextNumber = Atomic<UInt64>(1)
+    private let wakeDescriptor = rockpool_eventfd()
+    private let epoll = rockpool_epoll_create()
+    private var thread = pthread_t()
+    private var isStarted = false
+
+    // Below: the pull thread's own.
+    private var multi: UnsafeMutableRawPointer?
+    private var handles: EasyHandles?
+    private var transfers: [UInt64: PullTransfer] = [:]
+    private var curlDeadline: MonotonicTime?
+    private var nextTick = MonotonicTime(nanoseconds: 0)
+    private var isStopping = false
+    private var hasChecks = false
+    /// Open sockets of libcurl's connections by local port; the port is known once the socket is connected.
+    private var unnamedSockets: Set<Int32> = []
+    private var socketByPort: [Int: Int32] = [:]
+    private var http2Sockets: Set<Int32> = []
+
+    static func now() -> MonotonicTime { SystemClock.monotonic() }
+
+    init(configuration: [String: OriginConfiguration]) {
+        pools = Mutex(Self.makePools(configuration, old: [:]))
+        precondition(wakeDescriptor >= 0 && epoll >= 0, "no descriptors for the pull loop")
+    }
+
+    deinit {
+        Glibc.close(wakeDescriptor)
+        Glibc.close(epoll)
+    }
+
+    private static func makePools(
+        _ configuration: [String: OriginConfiguration], old: [String: OriginPool]
+    ) -> [String: OriginPool] {
+        var pools: [String: OriginPool] = [:]
+        for (name, origin) in configuration {
+            var pool = OriginPool(name: name, configuration: origin)
+            if let before = old[name] {
+                pool.inherit(before)
+                pool.active = before.active
+                pool.queue = before.queue
+            }
+            pools[name] = pool
+        }
+        return pools
+    }
+
+    // MARK: From other threads
+
+    func start() {
+        precondition(!isStarted, "a pull loop starts once")
+        isStarted = true
+        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        let status = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<PullLoop>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            }, Unmanaged.passRetained(self).toOpaque())
+        precondition(status == 0, "no thread for the pull loop")
+    }
+
+    func stop() {
+        guard isStarted else { return }
+        enqueue(.stop)
+        pthread_join(thread, nil)
+        isStarted = false
+    }
+
+    func reload(_ configuration: [String: OriginConfiguration]) { enqueue(.reload(configuration)) }
+
+    func pull(_ request: PullRequest, sink: any PullSink) -> PullHandle {
+        let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
+        let handle = PullHandle(loop: self, number: number)
+        let transfer = PullTransfer(number: number, request: request, sink: sink, handle: handle, now: Self.now())
+        enqueue(.start(transfer))
+        return handle
+    }
+
+    func enqueue(_ command: Command) {
+        let (wakes, isClosed) = inbox.withLock { inbox in
+            guard !inbox.isClosed else { return (false, true) }
+            inbox.commands.append(command)
+            defer { inbox.isAwake = true }
+            return (!inbox.isAwake, false)
+        }
+        if isClosed, case .start(let transfer) = command {
+            transfer.fail(Self.failure(.cancelled, .edge, "the node is shutting down"))
+        }
+        guard wakes else { return }
+        var one: UInt64 = 1
+        _ = write(wakeDescriptor, &one, 8)
+    }
+
+    func snapshot() -> [OriginSnapshot] {
+        pools.withLock { pools in
+            pools.values.sorted { $0.name < $1.name }.flatMap { pool in
+                pool.servers.map { server in
+                    let health: OriginSnapshot.Health =
+                        switch server.health.state {
+                        case .healthy: .healthy
+                        case .unhealthy: .unhealthy
+                        case .halfOpen: .halfOpen
+                        }
+                    return OriginSnapshot(
+                        name: pool.name, url: server.endpoint.shown, health: health, active: server.active,
+                        queued: pool.queue.count, pulls: server.pulls, failures: server.failures,
+                        lastFailure: server.lastFailure, consecutiveFailures: server.health.consecutiveFailures)
+                }
+            }
+        }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        let user = Unmanaged.passUnretained(self).toOpaque()
+        let multi = curl_multi_init()
+        self.multi = multi
+        handles = EasyHandles(loop: user)
+        _ = rockpool_multi_socket(multi, CurlCallbacks.socket, user)
+        _ = rockpool_multi_timer(multi, CurlCallbacks.timer, user)
+        _ = rockpool_multi_long(multi, CURLMOPT_MAXCONNECTS, 512)
+        rockpool_epoll_watch(epoll, wakeDescriptor, 1, 0)
+        hasChecks = pools.withLock { Self.hasChecks($0) }
+        var descriptors = [Int32](repeating: 0, count: 64)
+        var ready = [Int32](repeating: 0, count: 64)
+        while !isStopping {
+            let count = rockpool_epoll_wait(epoll, &descriptors, &ready, 64, waitMilliseconds())
+            var running: Int32 = 0
+            for index in 0..<max(0, Int(count)) {
+                if descriptors[index] == wakeDescriptor {
+                    var value: UInt64 = 0
+                    _ = read(wakeDescriptor, &value, 8)
+                } else {
+                    curl_multi_socket_action(multi, descriptors[index], ready[index], &running)
+                }
+            }
+            runCommands()
+            runTimer()
+            collect()
+            tick()
+        }
+        finishAll()
+        handles = nil
+        curl_multi_cleanup(multi)
+    }
+
+    private func waitMilliseconds() -> Int32 {
+        let now = Self.now()
+        var wait: Int64 = 1_000
+        if let curlDeadline { wait = min(wait, max(0, curlDeadline.milliseconds(since: now) + 1)) }
+        if !transfers.isEmpty { wait = min(wait, max(0, nextTick.milliseconds(since: now) + 1)) }
+        if let curlDeadline, curlDeadline <= now { wait = 0 }
+        return Int32(min(wait, hasChecks ? 100 : 1_000))
+    }
+
+    private static func hasChecks(_ pools: [String: OriginPool]) -> Bool {
+        pools.values.contains { $0.configuration.health != nil }
+    }
+
+    private func runCommands() {
+        let commands = inbox.withLock { inbox in
+            inbox.isAwake = false
+            var taken: [Command] = []
+            swap(&taken, &inbox.commands)
+            return taken
+        }
+        for command in commands {
+            switch command {
+            case .start(let transfer): admit(transfer)
+            case .cancel(let number): cancel(number)
+            case .resume(let number):
+                guard let transfer = transfers[number], transfer.isPaused, let easy = transfer.easy else { continue }
+                transfer.isPaused = false
+                transfer.lastProgress = Self.now()
+                curl_easy_pause(easy, CURLPAUSE_CONT)
+            case .resumeUpload(let number):
+                guard let transfer = transfers[number], let easy = transfer.easy else { continue }
+                curl_easy_pause(easy, transfer.isPaused ? CURLPAUSE_RECV : CURLPAUSE_CONT)
+            case .reload(let configuration):
+                hasChecks = pools.withLock { pools in
+                    pools = Self.makePools(configuration, old: pools)
+                    return Self.hasChecks(pools)
+                }
+                handles?.clear()
+            case .stop: isStopping = true
+            }
+        }
+    }
+
+    private func runTimer() {
+        guard let deadline = curlDeadline, deadline <= Self.now() else { return }
+        curlDeadline = nil
+        var running: Int32 = 0
+        curl_multi_socket_action(multi, curl_socket_t(-1), 0, &running)
+    }
+
+    private func collect() {
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
+            let result = rockpool_message_result(message)
+            var user: UnsafeMutableRawPointer?
+            _ = rockpool_getinfo_pointer(easy, CURLINFO_PRIVATE, &user)
+            guard let user else { continue }
+            finished(Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue(), result)
+        }
+    }
+
+    /// Ends everything: the node shuts down.
+    private func finishAll() {
+        let waiting = inbox.withLock { inbox in
+            inbox.isClosed = true
+            return inbox.commands
+        }
+        for case .start(let transfer) in waiting {
+            transfer.fail(Self.failure(.cancelled, .edge, "the node is shutting down"))
+        }
+        for transfer in transfers.values {
+            detach(transfer)
+            transfer.fail(Self.failure(.cancelled, .edge, "the node is shutting down"))
+        }
+        transfers = [:]
+    }
+
+    // MARK: libcurl's sockets and timer
+
+    func watch(_ descriptor: Int32, _ what: Int32) {
+        let reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT
+        let writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT
+        rockpool_epoll_watch(epoll, descriptor, reads ? 1 : 0, writes ? 1 : 0)
+    }
+
+    func setTimer(_ milliseconds: Int) {
+        curlDeadline = milliseconds < 0 ? nil : Self.now() + Int64(milliseconds)
+    }
+
+    func socketOpened(_ descriptor: Int32) { unnamedSockets.insert(descriptor) }
+
+    func socketClosed(_ descriptor: Int32) {
+        if unnamedSockets.remove(descriptor) == nil, let port = socketByPort.first(where: { $0.value == descriptor })?.key {
+            socketByPort[port] = nil
+        }
+        http2Sockets.remove(descriptor)
+    }
+
+    /// Whether the connection at that local port has bytes, or an end, that nobody asked for. A connection on its
+    /// first use has had no response whose remains could lie there.
+    func isUnclean(localPort: Int) -> Bool {
+        if let known = socketByPort[localPort] { return !http2Sockets.contains(known) && rockpool_has_input(known) != 0 }
+        for descriptor in unnamedSockets where Int(rockpool_local_port(descriptor)) == localPort {
+            unnamedSockets.remove(descriptor)
+            socketByPort[localPort] = descriptor
+            return false
+        }
+        return false
+    }
+
+    func noteHTTP2(_ easy: UnsafeMutableRawPointer) {
+        var port = 0
+        _ = rockpool_getinfo_long(easy, CURLINFO_LOCAL_PORT, &port)
+        if let descriptor = socketByPort[port] { http2Sockets.insert(descriptor) }
+    }
+
+    // MARK: The way of a pull
+
+    private enum Admission {
+        case go
+        case wait
+        case refuse(PullFailure)
+    }
+
+    /// Changes a pool in its place; nil where there is none of that name.
+    private func update<Result: Sendable>(_ name: String, _ body: (inout OriginPool) -> Result) -> Result? {
+        pools.withLock { pools in
+            guard let index = pools.index(forKey: name) else { return nil }
+            return body(&pools.values[index])
+        }
+    }
+
+    private func admit(_ transfer: PullTransfer) {
+        let now = Self.now()
+        let placed: Admission? = update(transfer.request.origin) { pool in
+            guard pool.active < pool.configuration.maxConnections else {
+                if pool.queue.append(transfer, client: transfer.request.client) { return .wait }
+                return .refuse(Self.failure(.saturated, .edge, "too many pulls wait for this origin"))
+            }
+            return Self.place(transfer, &pool, now)
+        }
+        let unknown = Self.failure(.internalError, .edge, "no origin of the name \(transfer.request.origin)")
+        switch placed ?? .refuse(unknown) {
+        case .go: launch(transfer)
+        case .wait:
+            transfers[transfer.number] = transfer
+            armTick(now)
+        case .refuse(let failure):
+            transfers[transfer.number] = nil
+            transfer.fail(failure)
+        }
+    }
+
+    /// Chooses a server and takes one of the origin's connections.
+    private static func place(_ transfer: PullTransfer, _ pool: inout OriginPool, _ now: MonotonicTime) -> Admission {
+        guard let server = pool.choose(hashKey: transfer.request.hashKey, tried: transfer.tried, now: now) else {
+            return .refuse(failure(.unhealthy, .origin, "every server of the origin is out"))
+        }
+        transfer.server = server
+        transfer.isActive = true
+        pool.active += 1
+        pool.servers[server].active += 1
+        pool.servers[server].pulls += 1
+        return .go
+    }
+
+    private func launch(_ transfer: PullTransfer) {
+        let now = Self.now()
+        transfers[transfer.number] = transfer
+        armTick(now)
+        let pool = pools.withLock { $0[transfer.request.origin] }
+        guard let pool, let easy = handles?.prepare(transfer, pool) else {
+            end(transfer, .failed(Self.failure(.internalError, .edge, "no handle for the pull")))
+            return
+        }
+        transfer.reset(allowsHTTP2: pool.servers[transfer.server].endpoint.isTLS, now: now)
+        transfer.easy = easy
+        curl_multi_add_handle(multi, easy)
+    }
+
+    private func armTick(_ now: MonotonicTime) {
+        if transfers.count <= 1 { nextTick = now + Self.deadlineTickMilliseconds }
+    }
+
+    private func cancel(_ number: UInt64) {
+        guard let transfer = transfers[number] else { return }
+        end(transfer, .failed(Self.failure(.cancelled, .client, "cancelled")))
+    }
+
+    private func finished(_ transfer: PullTransfer, _ result: CURLcode) {
+        if result == CURLE_OK, transfer.hasHead, !transfer.isInsideHead, transfer.isWhole {
+            end(transfer, .completed)
+            return
+        }
+        if transfer.socketWasUnclean, !transfer.hasAnyLine {
+            // Not this pull's doing: the same server on a connection of its own.
+            transfer.isFresh = true
+            detach(transfer)
+            launch(transfer)
+            return
+        }
+        end(transfer, .failed(CurlFailure.classify(result, transfer)))
+    }
+
+    private enum End {
+        case completed
+        case failed(PullFailure)
+    }
+
+    /// Takes a transfer out of libcurl and gives its handle back.
+    private func detach(_ transfer: PullTransfer) {
+        guard let easy = transfer.easy else {
+            transfer.freeList()
+            return
+        }
+        transfer.easy = nil
+        curl_multi_remove_handle(multi, easy)
+        let pool = pools.withLock { $0[transfer.request.origin] }
+        handles?.release(easy, transfer, pool)
+    }
+
+    private func end(_ transfer: PullTransfer, _ end: End) {
+        detach(transfer)
+        let now = Self.now()
+        let retries = update(transfer.request.origin) { pool in
+            guard transfer.isActive else {
+                _ = pool.queue.remove { $0 === transfer }
+                return false
+            }
+            transfer.isActive = false
+            pool.active -= 1
+            Self.settle(transfer, end, &pool, now)
+            guard case .failed(let failure) = end, failure.retry == .yes, transfer.request.isIdempotent,
+                transfer.request.body == .none, !transfer.hasAnyLine
+            else { return false }
+            transfer.tried.append(transfer.server)
+            return transfer.tried.count < pool.servers.count
+        }
+        if retries == true {
+            admit(transfer)
+        } else {
+            transfers[transfer.number] = nil
+            switch end {
+            case .completed: transfer.complete()
+            case .failed(let failure): transfer.fail(failure)
+            }
+        }
+        startWaiting(transfer.request.origin)
+    }
+
+    /// What the end of a transfer says of its server.
+    private static func settle(_ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime) {
+        guard pool.servers.indices.contains(transfer.server) else { return }
+        pool.servers[transfer.server].active = max(0, pool.servers[transfer.server].active - 1)
+        switch end {
+        case .completed:
+            pool.servers[transfer.server].health.succeeded()
+        case .failed(let failure):
+            if failure.side == .origin {
+                pool.servers[transfer.server].failures += 1
+                pool.servers[transfer.server].lastFailure = failure.detail
+            }
+            if transfer.hasHead {
+                pool.servers[transfer.server].health.succeeded()
+            } else if failure.speaksOfServer {
+                pool.servers[transfer.server].health.failed(now: now)
+            } else {
+                pool.servers[transfer.server].health.undecided(now: now)
+            }
+        }
+    }
+
+    private func startWaiting(_ origin: String) {
+        while true {
+            let next = update(origin) { pool in
+                pool.active < pool.configuration.maxConnections ? pool.queue.next() : nil
+            }
+            guard case .some(.some(let next)) = next else { return }
+            admit(next)
+        }
+    }
+
+    // MARK: Deadlines
+
+    private func tick() {
+        let now = Self.now()
+        guard now >= nextTick else { return }
+        nextTick = now + Self.deadlineTickMilliseconds
+        if !transfers.isEmpty {
+            let limits = pools.withLock { $0.mapValues(\.configuration) }
+            var late: [(PullTransfer, PullFailure)] = []
+            for transfer in transfers.values {
+                guard let limit = limits[transfer.request.origin] else { continue }
+                if let failure = overdue(transfer, limit, now) { late.append((transfer, failure)) }
+            }
+            for (transfer, failure) in late { end(transfer, .failed(failure)) }
+        }
+        if hasChecks { runChecks(now) }
+    }
+
+    private func overdue(
+        _ transfer: PullTransfer, _ limit: OriginConfiguration, _ now: MonotonicTime
+    ) -> PullFailure? {
+        let age = now.milliseconds(since: transfer.created)
+        if limit.fetchTimeoutMilliseconds > 0, age >= limit.fetchTimeoutMilliseconds {
+            return Self.failure(.fetchTimeout, .origin, "not done after \(limit.fetchTimeoutMilliseconds) ms")
+        }
+        if !transfer.isActive, age >= limit.firstByteTimeoutMilliseconds {
+            return Self.failure(.saturated, .edge, "no connection to the origin came free in time")
+        }
+        guard transfer.isActive, !transfer.isPaused else { return nil }
+        let quiet = now.milliseconds(since: transfer.lastProgress)
+        if !transfer.hasHead {
+            if transfer.request.body != .none {
+                let wait = max(limit.firstByteTimeoutMilliseconds, limit.stallTimeoutMilliseconds)
+                guard quiet >= wait else { return nil }
+            } else if now.milliseconds(since: transfer.started) < limit.firstByteTimeoutMilliseconds {
+                return nil
+            }
+            return Self.failure(
+                .firstByteTimeout, .origin, "no answer within \(limit.firstByteTimeoutMilliseconds) ms")
+        }
+        if quiet >= limit.stallTimeoutMilliseconds {
+            return Self.failure(.stallTimeout, .origin, "nothing came for \(limit.stallTimeoutMilliseconds) ms")
+        }
+        return nil
+    }
+
+    static func failure(_ kind: PullFailure.Kind, _ side: PullFailure.Side, _ detail: String) -> PullFailure {
+        PullFailure(kind: kind, side: side, retry: .no, detail: detail)
+    }
+
+    // MARK: Active checks
+
+    private func runChecks(_ now: MonotonicTime) {
+        var due: [(String, Int, OriginConfiguration.Health)] = []
+        pools.withLock { pools in
+            for (name, pool) in pools {
+                guard let rules = pool.configuration.health else { continue }
+                for index in pool.servers.indices
+                where !pool.servers[index].isChecking && pool.servers[index].nextCheck <= now {
+                    pools[name]?.servers[index].isChecking = true
+                    pools[name]?.servers[index].nextCheck = now + rules.intervalMilliseconds
+                    due.append((name, index, rules))
+                }
+            }
+        }
+        for (name, index, rules) in due { check(name, index, rules, now) }
+    }
+
+    private func check(_ name: String, _ index: Int, _ rules: OriginConfiguration.Health, _ now: MonotonicTime) {
+        let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
+        let request = PullRequest(
+            origin: name, method: Array("GET".utf8), isHead: false, isIdempotent: true, isSafe: true,
+            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0, client: 0)
+        let sink = HealthSink { [weak self] isWell in
+            self?.pools.withLock { pools in
+                guard pools[name]?.servers.indices.contains(index) == true else { return }
+                pools[name]?.servers[index].isChecking = false
+                pools[name]?.servers[index].health.checked(isWell: isWell, rules: rules, now: Self.now())
+            }
+        }
+        let transfer = PullTransfer(
+            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number), now: now)
+        transfer.server = index
+        transfer.checksServer = index
+        transfer.isActive = true
+        pools.withLock { $0[name]?.active += 1 }
+        launch(transfer)
+    }
+}
+
+/// Listens to an active check.
+private final class HealthSink: PullSink {
+    private let status = Atomic<Int>(0)
+    private let done: @Sendable (Bool) -> Void
+
+    init(done: @escaping @Sendable (Bool) -> Void) { self.done = done }
+
+    func pull(interim: ResponseHead) {}
+    func pull(head: ResponseHead) { status.store(head.status, ordering: .relaxed) }
+    func pull(body: UnsafeRawBufferPointer) -> Bool { true }
+    func pull(trailers: FieldSection) {}
+    func pullCompleted(closeDelimited: Bool) { done((200..<400).contains(status.load(ordering: .relaxed))) }
+    func pullFailed(_ failure: PullFailure) { done(false) }
+    func pullUploadWritable() {}
+}

@@ -1,0 +1,59 @@
+import EdgeHTTP
+
+/// What to pull. All octets go out as they are: nothing that came from outside gets here without a parser.
+public struct PullRequest: Sendable {
+    public enum BodyKind: Sendable, Equatable {
+        case none
+        case length(UInt64)
+        case chunked
+    }
+
+    /// The name of the origin in the configuration.
+    public var origin: String
+    public var method: [UInt8]
+    public var isHead: Bool
+    public var isIdempotent: Bool
+    public var isSafe: Bool
+    /// Path and query, or `*`.
+    public var target: [UInt8]
+    /// The client's authority, for origins that are to get it as Host.
+    public var host: [UInt8]
+    /// Everything else, without Host, Content-Length and Transfer-Encoding.
+    public var fields: FieldSection
+    public var body: BodyKind
+    /// Chooses the server under `balance: hash`.
+    public var hashKey: UInt64
+    /// Whom the pull is for: queues are fair between clients.
+    public var client: UInt64
+
+    public init(
+        origin: String, method: [UInt8], isHead: Bool, isIdempotent: Bool, isSafe: Bool, target: [UInt8], host: [UInt8],
+        fields: FieldSection, body: BodyKind, hashKey: UInt64, client: UInt64
+    ) {
+        self.origin = origin
+        self.method = method
+        self.isHead = isHead
+        self.isIdempotent = isIdempotent
+        self.isSafe = isSafe
+        self.target = target
+        self.host = host
+        self.fields = fields
+        self.body = body
+        self.hashKey = hashKey
+        self.client = client
+    }
+}
+
+/// Takes what a pull brings. Called on the pull thread, in this order: interim responses, the head, the body, trailers,
+/// then exactly one of completed and failed. Must not block.
+public protocol PullSink: AnyObject, Sendable {
+    func pull(interim: ResponseHead)
+    func pull(head: ResponseHead)
+    /// False pauses the transfer until ``PullHandle/resume()``; the same bytes then come again.
+    func pull(body: UnsafeRawBufferPointer) -> Bool
+    func pull(trailers: FieldSection)
+    func pullCompleted(closeDelimited: Bool)
+    func pullFailed(_ failure: PullFailure)
+    /// The upload's buffer has room again.
+    func pullUploadWritable()
+}

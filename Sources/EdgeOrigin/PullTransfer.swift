@@ -1,0 +1,147 @@
+import CCurl
+import EdgeHTTP
+import EdgePrimitives
+
+/// One pull on its way through libcurl. Used by the pull thread alone once it was handed over.
+///
+// Sendable because it is made on one thread and given, once, to the pull thread.
+final class PullTransfer: @unchecked Sendable {
+    let number: UInt64
+    let request: PullRequest
+    let sink: any PullSink
+    let handle: PullHandle
+    let created: MonotonicTime
+    /// An active check of this server: outside queue and breaker.
+    var checksServer: Int?
+
+    var easy: UnsafeMutableRawPointer?
+    var list: UnsafeMutablePointer<curl_slist>?
+    var isPoolable = false
+    var server = 0
+    var tried: [Int] = []
+    var isFresh = false
+    var isActive = false
+    var isPaused = false
+    var socketWasUnclean = false
+    /// The sink has had its last word.
+    var isOver = false
+
+    private var parser: ResponseHeadParser
+    private(set) var refusal: ResponseRefusal?
+    private(set) var hasHead = false
+    private(set) var isHTTP2 = false
+    private(set) var expectedLength: UInt64?
+    private(set) var isChunked = false
+    private(set) var receivedBytes: UInt64 = 0
+    private(set) var hasAnyLine = false
+    private(set) var hasBody = false
+    private var trailers = FieldSection()
+
+    /// When the transfer began on the wire, and when something last moved.
+    var started: MonotonicTime
+    var lastProgress: MonotonicTime
+
+    init(number: UInt64, request: PullRequest, sink: any PullSink, handle: PullHandle, now: MonotonicTime) {
+        self.number = number
+        self.request = request
+        self.sink = sink
+        self.handle = handle
+        created = now
+        started = now
+        lastProgress = now
+        parser = ResponseHeadParser(allowsHTTP2: false)
+    }
+
+    /// Makes ready for a first or another attempt; nothing has reached the sink yet.
+    func reset(allowsHTTP2: Bool, now: MonotonicTime) {
+        parser = ResponseHeadParser(allowsHTTP2: allowsHTTP2)
+        refusal = nil
+        hasAnyLine = false
+        socketWasUnclean = false
+        started = now
+        lastProgress = now
+    }
+
+    /// Whether the response is whole by its own framing.
+    var isWhole: Bool {
+        guard hasHead, !parser.isInsideHead else { return false }
+        guard hasBody, let expectedLength else { return true }
+        return receivedBytes == expectedLength
+    }
+
+    var isInsideHead: Bool { parser.isInsideHead }
+    var isCloseDelimited: Bool { hasBody && expectedLength == nil && !isChunked && !isHTTP2 }
+
+    // MARK: libcurl's callbacks
+
+    /// Takes a header line; false aborts the transfer.
+    func read(line: UnsafeBufferPointer<UInt8>) -> Bool {
+        lastProgress = SystemClock.monotonic()
+        hasAnyLine = true
+        if hasHead { return readTrailer(line) }
+        switch parser.read(line: line) {
+        case .needMore: return true
+        case .refused(let refusal):
+            self.refusal = refusal
+            return false
+        case .head(let head):
+            if head.isInterim {
+                sink.pull(interim: head)
+                return true
+            }
+            hasHead = true
+            isHTTP2 = head.minorVersion == 2
+            if isHTTP2, let easy { handle.loopForCallbacks?.noteHTTP2(easy) }
+            isChunked = head.fields.contains(.transferEncoding)
+            hasBody = !request.isHead && head.status != 204 && head.status != 304
+            if let value = head.fields.first(.contentLength) {
+                expectedLength = value.reduce(0) { $0 * 10 + UInt64($1 - 48) }
+            }
+            if !isOver { sink.pull(head: head) }
+            return true
+        }
+    }
+
+    private func readTrailer(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard line.count > 2, trailers.count < 64 else { return true }
+        let text = Array(line.prefix(line.count - 2))
+        guard let colon = text.firstIndex(of: Octet.colon), colon > 0, text[..<colon].allSatisfy(Octet.isToken) else {
+            return true
+        }
+        let value = Octet.trim(text[(colon + 1)...])
+        if value.allSatisfy(Octet.isFieldValue) { trailers.append(name: text[..<colon], value: value) }
+        return true
+    }
+
+    /// Takes body bytes; false pauses.
+    func read(body: UnsafeRawBufferPointer) -> Bool {
+        lastProgress = SystemClock.monotonic()
+        guard !isOver else { return true }
+        guard sink.pull(body: body) else {
+            isPaused = true
+            return false
+        }
+        receivedBytes += UInt64(body.count)
+        return true
+    }
+
+    // MARK: The last word
+
+    func complete() {
+        guard !isOver else { return }
+        isOver = true
+        if !trailers.isEmpty { sink.pull(trailers: trailers) }
+        sink.pullCompleted(closeDelimited: isCloseDelimited)
+    }
+
+    func fail(_ failure: PullFailure) {
+        guard !isOver else { return }
+        isOver = true
+        sink.pullFailed(failure)
+    }
+
+    func freeList() {
+        if let list { curl_slist_free_all(list) }
+        list = nil
+    }
+}

@@ -1,0 +1,77 @@
+import EdgePrimitives
+
+/// What is known of one server's health; pure, time passed in.
+///
+///     healthy ──failures──▶ unhealthy ──back-off over──▶ halfOpen ──success──▶ healthy
+///                               ▲─────────failure─────────┘
+struct ServerHealth: Sendable, Equatable {
+    static let failuresToOpen = 3
+    static let firstBackOffMilliseconds: Int64 = 1_000
+    static let lastBackOffMilliseconds: Int64 = 30_000
+
+    enum State: Sendable, Equatable {
+        case healthy
+        case unhealthy(until: MonotonicTime)
+        /// One pull, and no second one, finds out.
+        case halfOpen
+    }
+
+    private(set) var state = State.healthy
+    private(set) var consecutiveFailures = 0
+    private var backOffMilliseconds = firstBackOffMilliseconds
+    private var activeFailures = 0
+    private var activeSuccesses = 0
+
+    /// Whether a pull may go to this server now; where the back-off is over, that pull becomes the probe.
+    mutating func admits(now: MonotonicTime) -> Bool {
+        switch state {
+        case .healthy: return true
+        case .halfOpen: return false
+        case .unhealthy(let until):
+            guard now >= until else { return false }
+            state = .halfOpen
+            return true
+        }
+    }
+
+    mutating func succeeded() {
+        if case .unhealthy = state, activeFailures > 0 { return }
+        self = ServerHealth()
+    }
+
+    mutating func failed(now: MonotonicTime) {
+        consecutiveFailures += 1
+        switch state {
+        case .healthy:
+            if consecutiveFailures >= Self.failuresToOpen { open(now) }
+        case .halfOpen:
+            backOffMilliseconds = min(backOffMilliseconds * 2, Self.lastBackOffMilliseconds)
+            open(now)
+        case .unhealthy: break
+        }
+    }
+
+    /// A probe ended without an answer to the question (it was cancelled).
+    mutating func undecided(now: MonotonicTime) {
+        if state == .halfOpen { state = .unhealthy(until: now) }
+    }
+
+    private mutating func open(_ now: MonotonicTime) {
+        state = .unhealthy(until: now + backOffMilliseconds)
+    }
+
+    /// The result of an active check.
+    mutating func checked(isWell: Bool, rules: OriginConfiguration.Health, now: MonotonicTime) {
+        if isWell {
+            activeSuccesses += 1
+            activeFailures = 0
+            if activeSuccesses >= rules.healthyAfter, state != .healthy { self = ServerHealth() }
+        } else {
+            activeFailures += 1
+            activeSuccesses = 0
+            if activeFailures >= rules.unhealthyAfter {
+                state = .unhealthy(until: now + max(rules.intervalMilliseconds * 2, backOffMilliseconds))
+            }
+        }
+    }
+}
