@@ -1,0 +1,48 @@
+import Foundation
+
+/// The bearer token of the admin API.
+public struct AdminToken: Sendable {
+    private let bytes: [UInt8]
+
+    public init(_ text: String) {
+        bytes = Array(text.utf8)
+    }
+
+    /// Reads the token file that was named.
+    public static func read(from path: String) throws -> AdminToken {
+        let text = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        guard text.utf8.count >= 8 else {
+            throw AdminTokenError(description: "\(path): a token has at least 8 characters on one line")
+        }
+        return AdminToken(text)
+    }
+
+    /// Writes a fresh token to `path`, readable by its owner alone.
+    public static func create(at path: String) throws -> AdminToken {
+        var generator = SystemRandomNumberGenerator()
+        var text = ""
+        for _ in 0..<4 {
+            let word = String(generator.next(), radix: 16)
+            text += String(repeating: "0", count: 16 - word.count) + word
+        }
+        let created = FileManager.default.createFile(
+            atPath: path, contents: Data((text + "\n").utf8), attributes: [.posixPermissions: 0o600])
+        guard created else { throw AdminTokenError(description: "\(path): the token file cannot be written") }
+        return AdminToken(text)
+    }
+
+    /// Whether `presented` is the token; takes as long whatever it differs in.
+    func matches(_ presented: String) -> Bool {
+        let other = Array(presented.utf8)
+        var difference = other.count ^ bytes.count
+        for index in 0..<bytes.count {
+            difference |= Int(bytes[index] ^ (index < other.count ? other[index] : ~bytes[index]))
+        }
+        return difference == 0
+    }
+}
+
+/// A token file that cannot be used.
+public struct AdminTokenError: Error, CustomStringConvertible {
+    public let description: String
+}

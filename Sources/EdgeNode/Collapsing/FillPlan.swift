@@ -1,0 +1,74 @@
+import EdgeHTTP
+import EdgeOrigin
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+
+/// What a fill pulls and what it may do with the answer; fixed when the fill begins.
+struct FillPlan: Sendable {
+    enum Kind: Sendable {
+        /// GET of a cacheable target: the response is stored where it may be.
+        case cacheable
+        /// Nothing is stored. A HEAD may freshen, an unsafe method invalidates.
+        case pass
+    }
+
+    var kind: Kind
+    var key: Digest128
+    var keyText: [UInt8]
+    /// The leader's request fields, which select the variant.
+    var requestFields: FieldSection
+    var traits: RequestTraits
+    var isHead: Bool
+    var rules: CachingRules
+    var origin: String
+    /// The stored response that this pull validates, or that may be served stale should it fail.
+    var stored: StoredResponse?
+    /// Whether the pull carries the validators of `stored`.
+    var isConditional = false
+    var pull: PullRequest
+    /// The same pull without conditions, for a 304 that selects another response.
+    var unconditionalFields: FieldSection?
+    /// Which keys a successful unsafe request invalidates.
+    var invalidates: (@Sendable (ResponseHead) -> [Digest128])?
+}
+
+/// The head of a fill's response and what the rules make of it.
+final class FillHead: Sendable {
+    let response: ResponseHead
+    /// What clients get: end-to-end fields without Content-Length.
+    let clientFields: FieldSection
+    let contentLength: Int64?
+    let hasBody: Bool
+    /// What makes it storable; nil where it is not.
+    let metadata: StoredMetadata?
+    /// Why it is not storable.
+    let refusal: Reason?
+    /// Whether a follower may have it without validation of its own (RFC 9111 4, 5.2.2.4).
+    let isReusable: Bool
+    let secondaryKey: SecondaryKey?
+    let initialAgeSeconds: Int64
+
+    init(
+        response: ResponseHead, clientFields: FieldSection, contentLength: Int64?, hasBody: Bool,
+        metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, secondaryKey: SecondaryKey?
+    ) {
+        self.response = response
+        self.clientFields = clientFields
+        self.contentLength = contentLength
+        self.hasBody = hasBody
+        self.metadata = metadata
+        self.refusal = refusal
+        self.isReusable = isReusable
+        self.secondaryKey = secondaryKey
+        initialAgeSeconds = (metadata?.correctedInitialAgeMilliseconds ?? 0) / 1000
+    }
+}
+
+/// A fill that ends in a stored response and not in a body of its own.
+enum FillAnswer: Sendable {
+    /// 304: the stored response was freshened.
+    case revalidated(StoredResponse)
+    /// The pull failed or brought an error, and stale is allowed.
+    case stale(StoredResponse, Reason, forwardStatus: Int?)
+}

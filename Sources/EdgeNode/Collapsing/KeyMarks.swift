@@ -1,0 +1,90 @@
+import EdgePolicy
+import EdgePrimitives
+import Synchronization
+
+/// What the node remembers of keys beside stored responses: that their responses could not be shared
+/// (hit-for-miss), and that their pulls failed (back-off). Bounded: when full, an arbitrary mark goes.
+final class KeyMarks: Sendable {
+    static let hitForMissMilliseconds: Int64 = 120_000
+    static let firstBackOffMilliseconds: Int64 = 1_000
+    static let lastBackOffMilliseconds: Int64 = 30_000
+
+    private struct Failure {
+        var nextProbe: MonotonicTime
+        var backOffMilliseconds: Int64
+        var kind: OriginFailure
+    }
+
+    private struct Marks {
+        var hitForMiss: [Digest128: MonotonicTime] = [:]
+        var failures: [Digest128: Failure] = [:]
+    }
+
+    /// What a failed key's next request may do.
+    enum Standing: Equatable {
+        case unmarked
+        /// The back-off runs: stale at once, no pull.
+        case backingOff(OriginFailure)
+        /// The back-off is over: stale at once, and this request starts the probe behind.
+        case probe(OriginFailure)
+    }
+
+    private let capacity: Int
+    private let marks = Mutex(Marks())
+
+    init(capacity: Int = 65_536) {
+        self.capacity = capacity
+    }
+
+    func isHitForMiss(_ key: Digest128, now: MonotonicTime) -> Bool {
+        marks.withLock { marks in
+            guard let until = marks.hitForMiss[key] else { return false }
+            if until > now { return true }
+            marks.hitForMiss[key] = nil
+            return false
+        }
+    }
+
+    func markHitForMiss(_ key: Digest128, now: MonotonicTime) {
+        marks.withLock { marks in
+            if marks.hitForMiss.count >= capacity, let victim = marks.hitForMiss.keys.first {
+                marks.hitForMiss[victim] = nil
+            }
+            marks.hitForMiss[key] = now + Self.hitForMissMilliseconds
+        }
+    }
+
+    func clearHitForMiss(_ key: Digest128) {
+        marks.withLock { marks in
+            if !marks.hitForMiss.isEmpty { marks.hitForMiss[key] = nil }
+        }
+    }
+
+    /// The standing of `key`; a ``Standing/probe`` is given to one caller and then held for a back-off.
+    func standing(_ key: Digest128, now: MonotonicTime) -> Standing {
+        marks.withLock { marks in
+            guard let failure = marks.failures[key] else { return .unmarked }
+            if failure.nextProbe > now { return .backingOff(failure.kind) }
+            marks.failures[key]?.nextProbe = now + failure.backOffMilliseconds
+            return .probe(failure.kind)
+        }
+    }
+
+    func pullFailed(_ key: Digest128, _ kind: OriginFailure, now: MonotonicTime) {
+        marks.withLock { marks in
+            let before = marks.failures[key]?.backOffMilliseconds
+            let backOff = before.map { min($0 * 2, Self.lastBackOffMilliseconds) } ?? Self.firstBackOffMilliseconds
+            if before == nil, marks.failures.count >= capacity, let victim = marks.failures.keys.first {
+                marks.failures[victim] = nil
+            }
+            marks.failures[key] = Failure(
+                nextProbe: now + backOff, backOffMilliseconds: backOff, kind: kind)
+        }
+    }
+
+    func pullSucceeded(_ key: Digest128) {
+        marks.withLock { marks in
+            if !marks.failures.isEmpty { marks.failures[key] = nil }
+        }
+    }
+}

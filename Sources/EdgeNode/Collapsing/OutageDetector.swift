@@ -1,0 +1,63 @@
+import EdgePolicy
+import EdgePrimitives
+import Synchronization
+
+/// Tells when an origin as a whole is down: when connecting to it failed or timed out, or when at least 10 pulls of
+/// different keys failed and none succeeded for 2 s. One success ends the outage.
+final class OutageDetector: Sendable {
+    private struct OriginState {
+        var failedKeys: Set<Digest128> = []
+        var lastSuccess: MonotonicTime?
+        var firstFailure: MonotonicTime?
+        var isDown = false
+        var nextProbe = MonotonicTime(nanoseconds: 0)
+        var backOffMilliseconds = KeyMarks.firstBackOffMilliseconds
+    }
+
+    private let origins = Mutex<[String: OriginState]>([:])
+
+    /// The standing of an origin; see ``KeyMarks/Standing``.
+    func standing(_ origin: String, now: MonotonicTime) -> KeyMarks.Standing {
+        origins.withLock { origins in
+            guard let state = origins[origin], state.isDown else { return .unmarked }
+            if state.nextProbe > now { return .backingOff(.unreachable) }
+            origins[origin]?.nextProbe = now + state.backOffMilliseconds
+            return .probe(.unreachable)
+        }
+    }
+
+    func isDown(_ origin: String) -> Bool {
+        origins.withLock { $0[origin]?.isDown ?? false }
+    }
+
+    func pullFailed(_ origin: String, key: Digest128, connecting: Bool, now: MonotonicTime) {
+        origins.withLock { origins in
+            var state = origins[origin] ?? OriginState()
+            if state.isDown {
+                state.backOffMilliseconds = min(state.backOffMilliseconds * 2, KeyMarks.lastBackOffMilliseconds)
+                state.nextProbe = now + state.backOffMilliseconds
+            } else {
+                if state.failedKeys.count < 64 { state.failedKeys.insert(key) }
+                let first = state.firstFailure ?? now
+                state.firstFailure = first
+                let quietSince = max(state.lastSuccess ?? first, first)
+                let broad = state.failedKeys.count >= 10 && now.milliseconds(since: quietSince) >= 2_000
+                if connecting || broad {
+                    state.isDown = true
+                    state.backOffMilliseconds = KeyMarks.firstBackOffMilliseconds
+                    state.nextProbe = now + state.backOffMilliseconds
+                }
+            }
+            origins[origin] = state
+        }
+    }
+
+    func pullSucceeded(_ origin: String, now: MonotonicTime) {
+        origins.withLock { origins in
+            var state = origins[origin] ?? OriginState()
+            if state.isDown || !state.failedKeys.isEmpty { state = OriginState() }
+            state.lastSuccess = now
+            origins[origin] = state
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import EdgePolicy
+
+/// One site: the hosts it answers for, where it pulls from, and its rules.
+public struct SiteConfiguration: Sendable, Equatable {
+    /// Lower-case names without port: exact, `*.example.net`, or `*` for every host.
+    public var hosts: [String]
+    /// The name of the origin in ``NodeConfiguration/origins``.
+    public var origin: String
+    public var stale = CachingRules.Stale()
+    public var rules: [RuleConfiguration] = []
+    public var honoursClient = false
+
+    public init(hosts: [String], origin: String) {
+        self.hosts = hosts
+        self.origin = origin
+    }
+}
+
+/// One rule of a site. Every field that is nil leaves the matter to a later rule.
+public struct RuleConfiguration: Sendable, Equatable {
+    /// What a request must be like for the rule to apply; no condition matches everything.
+    public struct Match: Sendable, Equatable {
+        /// A glob over the path: `*` matches any run of octets, `?` one octet; everything else itself.
+        public var path: String?
+
+        public init(path: String? = nil) { self.path = path }
+    }
+
+    /// Changes to a field section: first removals, then settings.
+    public struct FieldEdits: Sendable, Equatable {
+        public var set: [String: String] = [:]
+        public var remove: [String] = []
+        /// Responses only: the Cache-Control that clients get instead of the origin's.
+        public var clientCacheControl: String?
+
+        public init() {}
+    }
+
+    public var match = Match()
+    public var lifetimes: CachingRules.Lifetimes?
+    public var overridesOrigin: Bool?
+    public var maxLifetimeMilliseconds: Int64?
+    public var query: QueryRule?
+    public var cookies: CachingRules.Cookies?
+    public var response: FieldEdits?
+    public var request: FieldEdits?
+    /// `cache: pass` (true) or `cache: on` (false).
+    public var passes: Bool?
+    /// The line in the configuration file, from 1; 0 without a file.
+    public var line = 0
+
+    public init() {}
+}

@@ -1,0 +1,366 @@
+import EdgeHTTP
+import EdgeOrigin
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+import NIOCore
+
+/// What an exchange needs of the connection it answers on. All calls happen on the connection's event loop.
+public protocol ExchangeDelegate: AnyObject {
+    /// Whether the connection takes more bytes without holding too many.
+    var exchangeMaySend: Bool { get }
+    func exchange(_ exchange: Exchange, send bytes: ByteBuffer)
+    func exchange(_ exchange: Exchange, send extent: PageExtent, range: Range<Int>)
+    func exchangeFlush(_ exchange: Exchange)
+    /// The response is complete.
+    func exchangeFinished(_ exchange: Exchange, keepAlive: Bool)
+    /// The response cannot be completed: the connection must end in a way the client cannot take for a clean end.
+    func exchangeAborted(_ exchange: Exchange)
+    /// The upload's buffer has room again.
+    func exchangeResumeUpload(_ exchange: Exchange)
+}
+
+/// The life of one request that is not answered by a plain hit: an event comes in (the fill changed, the connection
+/// has room, upload bytes came, the client left), an action goes out to the delegate or the fill.
+///
+///     begun ──▶ waiting (on a fill's head) ──▶ delivering (head sent, body on its way) ──▶ done
+///       └───────────── stored answer, refusal ─────▶┘
+///
+// Sendable because a fill holds it; every access happens on `eventLoop`.
+public final class Exchange: @unchecked Sendable {
+    enum Phase {
+        case begun
+        case waiting(Fill, isLeader: Bool)
+        case delivering(Delivery, Fill?)
+        case done
+    }
+
+    let context: LoopContext
+    public var eventLoop: any EventLoop { context.eventLoop }
+    /// Nil once the client has gone.
+    weak var delegate: (any ExchangeDelegate)?
+    let request: ExchangeRequest
+    var phase = Phase.begun
+    /// How the request went forward, for Cache-Status.
+    var forward = CacheStatus.Forward.uriMiss
+    var forwardReason: Reason?
+    /// The stored response that this request's pull validates.
+    var candidate: StoredResponse?
+    var record: AccessRecord
+    var upload: PullHandle?
+    private var interimsSent = 0
+    private var staleTimer: Scheduled<Void>?
+    var keepAlive: Bool
+    private var isPumping = false
+
+    init(context: LoopContext, delegate: any ExchangeDelegate, request: ExchangeRequest) {
+        self.context = context
+        self.delegate = delegate
+        self.request = request
+        keepAlive = request.head.keepAlive
+        record = AccessRecord(request)
+    }
+
+    var node: Node { context.node }
+    var head: RequestHead { request.head }
+
+    // MARK: Events from the connection
+
+    /// Upload content; false: wait for ``ExchangeDelegate/exchangeResumeUpload(_:)``.
+    public func receive(upload bytes: ByteBuffer) -> Bool {
+        upload?.send(bytes) ?? true
+    }
+
+    public func receiveUploadEnd(trailers: FieldSection?) {
+        upload?.finishUpload(trailers: trailers)
+    }
+
+    /// Whether a final head went out.
+    public var hasSentHead: Bool { record.status != 0 }
+
+    /// Whether upload bytes have anywhere to go.
+    public var takesUpload: Bool { upload != nil }
+
+    /// The connection has room again.
+    public func connectionWritable() {
+        if case .delivering = phase { pump() }
+    }
+
+    /// The client has gone. A fill that others may use goes on without it.
+    public func clientGone(uploadIncomplete: Bool) {
+        delegate = nil
+        staleTimer?.cancel()
+        if uploadIncomplete { upload?.abortUpload() }
+        switch phase {
+        case .waiting(let fill, _): fill.detach(self)
+        case .delivering(_, let fill): fill?.detach(self)
+        case .begun, .done: break
+        }
+        if case .done = phase { return }
+        phase = .done
+        record.isAborted = true
+        context.finish(&record)
+    }
+
+    // MARK: Events from the fill
+
+    func uploadWritable() {
+        delegate?.exchangeResumeUpload(self)
+    }
+
+    func fillChanged() {
+        switch phase {
+        case .waiting(let fill, let isLeader): advance(fill, isLeader: isLeader)
+        case .delivering: pump()
+        case .begun, .done: break
+        }
+    }
+
+    /// Waits for `fill`; starts it where this request leads.
+    func wait(for fill: Fill, isLeader: Bool) {
+        phase = .waiting(fill, isLeader: isLeader)
+        fill.attach(self)
+        if isLeader { fill.start() }
+        if request.head.framing != .none { upload = fill.handle }
+        armStaleTimer(fill)
+        advance(fill, isLeader: isLeader)
+    }
+
+    /// `stale.after`: an operator's permission to answer stale when the pull takes its time.
+    private func armStaleTimer(_ fill: Fill) {
+        guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds else { return }
+        let verdict = StalePolicy.decide(
+            stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(), softPurgedAt: nil)
+        guard case .allowed(let reason) = verdict else { return }
+        staleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(after)) { [weak self] in
+            guard let self, case .waiting(let fill, _) = self.phase, fill.view.head == nil else { return }
+            fill.detach(self)
+            self.serve(stored, as: .hit, outcome: .stale, reason: reason)
+        }
+    }
+
+    private func advance(_ fill: Fill, isLeader: Bool) {
+        sendInterims(fill)
+        let view = fill.view
+        switch view.phase {
+        case .pulling: return
+        case .answered(let answer):
+            settle(fill)
+            serve(answer, isLeader: isLeader)
+        case .failed(let failure) where view.head == nil:
+            settle(fill)
+            refuse(failure)
+        case .streaming, .complete, .failed:
+            guard let head = view.head else { return }
+            staleTimer?.cancel()
+            if !isLeader, !head.isReusable || !(head.secondaryKey?.matches(request.head.fields) ?? true) {
+                fill.detach(self)
+                // RFC 9111 4: what may not be reused for this request sends it to a pull of its own.
+                context.continueAlone(self, mayCollapse: head.isReusable)
+                return
+            }
+            respond(fill, head, view, isLeader: isLeader)
+        }
+    }
+
+    private func settle(_ fill: Fill) {
+        staleTimer?.cancel()
+        fill.detach(self)
+    }
+
+    private func sendInterims(_ fill: Fill) {
+        let interims = fill.interims(from: interimsSent)
+        interimsSent += interims.count
+        guard request.head.minorVersion >= 1, let delegate, !interims.isEmpty else { return }
+        for interim in interims {
+            var writer = HeadWriter(status: interim.status, reason: interim.reason)
+            var fields = interim.fields
+            HopByHop.strip(&fields)
+            writer.append(fields)
+            writer.endLine()
+            delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))
+        }
+        delegate.exchangeFlush(self)
+    }
+
+    private func serve(_ answer: FillAnswer, isLeader: Bool) {
+        switch answer {
+        case .revalidated(let stored):
+            // A follower shares a validation only where the result may be reused without another (no-cache).
+            if !isLeader, !Reuse.isPlainlyFresh(stored.metadata, now: context.wallNow()) {
+                context.continueAlone(self, mayCollapse: false)
+                return
+            }
+            record.originStatus = 304
+            let forwarded = ForwardOutcome(status: 304, isStored: true, isCollapsed: !isLeader)
+            serve(stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated)
+        case .stale(let stored, let reason, let status):
+            record.originStatus = status
+            let forwarded = ForwardOutcome(status: status, isStored: false, isCollapsed: !isLeader)
+            serve(stored, as: .forwarded(forwarded), outcome: .stale, reason: reason)
+        }
+    }
+
+    // MARK: Responses of a fill
+
+    private func respond(_ fill: Fill, _ head: FillHead, _ view: Fill.View, isLeader: Bool) {
+        record.originStatus = head.response.status
+        let isPass = fill.plan.kind == .pass
+        let outcome: RequestOutcome = isPass || head.refusal != nil ? .pass : .miss
+        let reason = head.refusal ?? forwardReason
+        var status = CacheStatus(outcome: .forward(forward))
+        status.fwdStatus = head.response.status
+        status.stored = view.isKeeping || view.stored != nil
+        status.collapsed = !isLeader
+        status.detail = reason
+        if status.stored, let metadata = head.metadata {
+            let now = context.wallNow()
+            status.ttlSeconds = ttlSeconds(metadata, now)
+        }
+        record.set(outcome, reason)
+        let answer = FillResponse(fill: fill, head: head, cacheStatus: status)
+        switch answer.shape(for: request, isPass: isPass) {
+        case .notModified: sendNotModified(head.clientFields, status, ageSeconds: head.initialAgeSeconds, fill)
+        case .whole: sendWhole(answer)
+        case .single(let range, let length): sendSingle(answer, range, of: length)
+        }
+    }
+
+    private func sendWhole(_ answer: FillResponse) {
+        let head = answer.head
+        var writer = HeadWriter(status: head.response.status, reason: head.response.reason)
+        var fields = head.clientFields
+        request.rules.edit(&fields)
+        writer.append(fields)
+        if head.metadata != nil, head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(head.initialAgeSeconds)) }
+        writer.append(answer.cacheStatus)
+        var segments: [Delivery.Segment] = []
+        // A 204 has no length and a 304's is the selected representation's, where the origin gave it.
+        if let length = head.contentLength, head.response.status != 204 {
+            writer.append(.contentLength, decimal: Int(length))
+            if head.hasBody { segments = [.span(0..<length)] }
+        } else if head.hasBody {
+            if request.head.minorVersion >= 1 {
+                writer.append("Transfer-Encoding: chunked\r\n")
+            } else {
+                keepAlive = false
+            }
+            segments = [.rest(from: 0)]
+        }
+        if request.head.method == .head { segments = [] }
+        start(writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments), answer.fill)
+    }
+
+    private func sendSingle(_ answer: FillResponse, _ range: Range<Int64>, of length: Int64) {
+        var writer = HeadWriter(status: 206)
+        var fields = answer.head.clientFields
+        request.rules.edit(&fields)
+        writer.append(fields)
+        if answer.head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(answer.head.initialAgeSeconds)) }
+        var contentRange: [UInt8] = []
+        RangePlan.appendContentRange(range, length: length, to: &contentRange)
+        writer.append(.contentRange, contentRange)
+        writer.append(answer.cacheStatus)
+        writer.append(.contentLength, decimal: range.count)
+        let segments: [Delivery.Segment] = request.head.method == .head ? [] : [.span(range)]
+        start(writer, status: 206, Delivery(source: .fill(answer.fill), segments: segments), answer.fill)
+    }
+
+    func ttlSeconds(_ metadata: StoredMetadata, _ now: WallTime) -> Int64 {
+        let left = metadata.freshnessLifetimeMilliseconds - metadata.currentAgeMilliseconds(at: now)
+        return left >= 0 ? left / 1000 : (left - 999) / 1000
+    }
+
+    // MARK: Sending
+
+    /// Sends a head and begins the body.
+    func start(_ head: HeadWriter, status: Int, _ delivery: Delivery, _ fill: Fill?) {
+        guard let delegate else { return }
+        var writer = head
+        writer.finish(keepAlive: keepAlive, minorVersion: request.head.minorVersion)
+        record.status = status
+        delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))
+        phase = .delivering(delivery, fill)
+        pump()
+    }
+
+    /// Sends what there is while the connection takes it.
+    private func pump() {
+        guard !isPumping, case .delivering(var delivery, let fill) = phase, let delegate else { return }
+        isPumping = true
+        defer { isPumping = false }
+        var end: FieldSection??
+        var failed = false
+        sending: while delegate.exchangeMaySend {
+            switch delivery.next(self) {
+            case .send(.bytes(let bytes)):
+                record.bodyBytes += Int64(bytes.readableBytes)
+                delegate.exchange(self, send: bytes)
+            case .send(.pages(let extent, let range)):
+                record.bodyBytes += Int64(range.count)
+                delegate.exchange(self, send: extent, range: range)
+            case .sendChunk(let bytes):
+                record.bodyBytes += Int64(bytes.readableBytes)
+                sendChunk(bytes, delegate)
+            case .wait: break sending
+            case .end(let trailers):
+                end = .some(trailers)
+                break sending
+            case .failed:
+                failed = true
+                break sending
+            }
+        }
+        phase = .delivering(delivery, fill)
+        if failed {
+            abort(fill)
+        } else if case .some(let trailers) = end {
+            if isChunked(fill, delivery) { sendLastChunk(trailers, delegate) }
+            delegate.exchangeFlush(self)
+            fill?.detach(self)
+            finish()
+        } else {
+            delegate.exchangeFlush(self)
+        }
+    }
+
+    private func isChunked(_ fill: Fill?, _ delivery: Delivery) -> Bool {
+        fill != nil && !delivery.hasLength && request.head.minorVersion >= 1
+    }
+
+    private func sendChunk(_ bytes: ByteBuffer, _ delegate: any ExchangeDelegate) {
+        guard request.head.minorVersion >= 1 else {
+            delegate.exchange(self, send: bytes)
+            return
+        }
+        var prefix = ByteBuffer()
+        prefix.writeString(String(bytes.readableBytes, radix: 16))
+        prefix.writeStaticString("\r\n")
+        delegate.exchange(self, send: prefix)
+        delegate.exchange(self, send: bytes)
+        delegate.exchange(self, send: ByteBuffer(staticString: "\r\n"))
+    }
+
+    private func sendLastChunk(_ trailers: FieldSection?, _ delegate: any ExchangeDelegate) {
+        var last: [UInt8] = Array("0\r\n".utf8)
+        trailers?.serialise(into: &last)
+        last.append(contentsOf: [Octet.cr, Octet.lf])
+        delegate.exchange(self, send: ByteBuffer(bytes: last))
+    }
+
+    private func abort(_ fill: Fill?) {
+        fill?.detach(self)
+        record.isAborted = true
+        record.reason = .originIncomplete
+        phase = .done
+        delegate?.exchangeFlush(self)
+        delegate?.exchangeAborted(self)
+        context.finish(&record)
+    }
+
+    func finish() {
+        phase = .done
+        context.finish(&record)
+        delegate?.exchangeFinished(self, keepAlive: keepAlive)
+    }
+}

@@ -1,0 +1,76 @@
+import EdgeHTTP
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+
+/// What is known of a connection's far end.
+public struct ClientAddress: Sendable, Equatable {
+    /// The address without port, as text.
+    public let text: [UInt8]
+    /// A number that stands for the client where clients are treated fairly against each other.
+    public let identity: UInt64
+
+    public init(text: [UInt8]) {
+        self.text = text
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        identity = hash
+    }
+}
+
+/// One request with everything that was looked up for it once.
+struct ExchangeRequest {
+    let head: RequestHead
+    let client: ClientAddress
+    let isTLS: Bool
+    let site: Site
+    let rules: ResolvedRules
+    let traits: RequestTraits
+    let key: Digest128
+    let keyText: [UInt8]
+    let started: MonotonicTime
+
+    var scheme: StaticString { isTLS ? "https" : "http" }
+}
+
+/// How a request went forward and what came of it, for Cache-Status.
+struct ForwardOutcome {
+    var status: Int?
+    var isStored: Bool
+    var isCollapsed: Bool
+}
+
+/// Whether an answer from the store is a hit, or what a forwarded request ended in.
+enum StoredAnswerKind {
+    case hit
+    case forwarded(ForwardOutcome)
+}
+
+/// A fill's response, before it is known which part of it this client gets.
+struct FillResponse {
+    enum Shape {
+        case whole
+        case notModified
+        case single(Range<Int64>, of: Int64)
+    }
+
+    let fill: Fill
+    let head: FillHead
+    let cacheStatus: CacheStatus
+
+    /// A pass is answered as the origin did. What was pulled whole is cut to what this client asked for.
+    func shape(for request: ExchangeRequest, isPass: Bool) -> Shape {
+        guard !isPass, head.response.status == 200 else { return .whole }
+        let fields = request.head.fields
+        if Preconditions.hasConditions(fields) {
+            let outcome = Preconditions.evaluate(
+                request: fields, method: request.head.method, status: 200, stored: head.clientFields)
+            if outcome == .notModified { return .notModified }
+        }
+        guard request.head.names.contains(.range), let length = head.contentLength else { return .whole }
+        let plan = RangePlan(
+            request: fields, method: request.head.method, status: 200, stored: head.clientFields, length: length)
+        if case .single(let range) = plan { return .single(range, of: length) }
+        return .whole
+    }
+}

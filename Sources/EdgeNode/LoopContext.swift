@@ -1,0 +1,389 @@
+import EdgeHTTP
+import EdgeOrigin
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+import NIOCore
+
+/// What one event loop needs to answer requests: the site table, scratch memory, its counters. Confined to its loop.
+public final class LoopContext {
+    public let node: Node
+    public let eventLoop: any EventLoop
+    public let counters = LoopCounters()
+    private var sites: SiteTable
+    private var keyText: [UInt8] = []
+    private let logsAccess: Bool
+
+    /// Fields that keep a request off the plain path: they change what a hit looks like.
+    private static let unplain = FieldNameSet(
+        .range, .ifRange, .ifMatch, .ifNoneMatch, .ifModifiedSince, .ifUnmodifiedSince, .cdnLoop, .expect)
+
+    public init(node: Node, eventLoop: any EventLoop) {
+        self.node = node
+        self.eventLoop = eventLoop
+        sites = node.sites
+        logsAccess = node.accessLog != nil
+        keyText.reserveCapacity(1024)
+        node.register(self)
+    }
+
+    func install(_ sites: SiteTable) {
+        self.sites = sites
+    }
+
+    func wallNow() -> WallTime { SystemClock.wall() }
+
+    // MARK: The plain hit
+
+    /// A hit whose head is already written.
+    public struct PlainHit {
+        public let stored: StoredResponse
+        public let status: Int
+        public let sendsBody: Bool
+    }
+
+    /// Answers a GET or HEAD from memory where nothing but a fresh stored response is asked for: one look-up, no
+    /// allocation but the output's. Writes the head into `output`; nil leaves it untouched, for ``begin(_:client:isTLS:delegate:)``.
+    @inline(__always)
+    public func plainHit(_ head: RequestHead, isTLS: Bool, into output: inout ByteBuffer) -> PlainHit? {
+        guard head.method == .get || head.method == .head, head.framing == .none,
+            !head.names.intersects(Self.unplain), let authority = head.authorityRange
+        else { return nil }
+        guard let site = sites.site(forHost: head.fields.bytes[authority]) else { return nil }
+        let rules = site.resolve(path: head.path)
+        guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
+            rules.caching.cookies != .pass || !head.names.contains(.cookie)
+        else { return nil }
+        guard let stored = find(head, authority, isTLS, rules) else { return nil }
+        let now = SystemClock.wall()
+        guard Reuse.isPlainlyFresh(stored.metadata, now: now) else { return nil }
+        node.store.recordHit(stored)
+        let isHeuristic = stored.metadata.flags.contains(.heuristic)
+        let age = stored.metadata.currentAgeMilliseconds(at: now)
+        PlainHead.write(
+            stored.head, ageSeconds: age / 1000,
+            ttlSeconds: (stored.metadata.freshnessLifetimeMilliseconds - age) / 1000,
+            isHeuristic: isHeuristic, keepAlive: head.keepAlive, minorVersion: head.minorVersion, into: &output)
+        counters.count(.hit, isHeuristic ? .heuristic : nil)
+        let sendsBody = head.method == .get
+        counters.responseBytes.add(UInt64(sendsBody ? stored.body.count : 0))
+        return PlainHit(stored: stored, status: stored.metadata.status, sendsBody: sendsBody)
+    }
+
+    @inline(__always)
+    private func find(_ head: RequestHead, _ authority: Range<Int>, _ isTLS: Bool, _ rules: ResolvedRules) -> StoredResponse? {
+        writeKey(head, head.fields.bytes[authority], isTLS, rules.query)
+        switch node.store.lookup(node.seed.digest(keyText)) {
+        case .none: return nil
+        case .single(let stored):
+            guard let secondary = stored.secondaryKey else { return stored }
+            return secondary.matches(head.fields) ? stored : nil
+        case .variants(let variants):
+            return variants.first { $0.secondaryKey?.matches(head.fields) ?? true }
+        }
+    }
+
+    private func writeKey(_ head: RequestHead, _ authority: ArraySlice<UInt8>, _ isTLS: Bool, _ rule: QueryRule) {
+        keyText.removeAll(keepingCapacity: true)
+        CacheKey.append(
+            scheme: isTLS ? "https" : "http", authority: authority, path: head.path, query: head.query, rule: rule,
+            into: &keyText)
+    }
+
+    /// Logs a plain hit.
+    public func logPlainHit(_ head: RequestHead, _ hit: PlainHit, client: ClientAddress, started: MonotonicTime) {
+        guard logsAccess else { return }
+        var record = AccessRecord(head: head, client: client, started: started)
+        record.set(.hit, hit.stored.metadata.flags.contains(.heuristic) ? .heuristic : nil)
+        record.status = hit.status
+        record.bodyBytes = hit.sendsBody ? Int64(hit.stored.body.count) : 0
+        node.accessLog?.append(record)
+    }
+
+    // MARK: Everything else
+
+    /// Begins the exchange of a request that is no plain hit. The delegate may be called before this returns.
+    public func begin(
+        _ head: RequestHead, client: ClientAddress, isTLS: Bool, delegate: any ExchangeDelegate,
+        attach: (Exchange) -> Void
+    ) {
+        let authority = head.authority ?? []
+        let site = head.authorityRange == nil ? sites.firstSite : sites.site(forHost: authority)
+        let rules = (site ?? Site.none).resolve(path: head.path)
+        writeKey(head, authority, isTLS, rules.query)
+        let request = ExchangeRequest(
+            head: head, client: client, isTLS: isTLS, site: site ?? Site.none, rules: rules,
+            traits: RequestTraits(head: head, honoursClient: rules.caching.honoursClient),
+            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic())
+        let exchange = Exchange(context: self, delegate: delegate, request: request)
+        attach(exchange)
+        if site == nil {
+            exchange.refuse(
+                status: 421, reason: .unknownHost, error: .httpRequestError, details: "no site has this host",
+                outcome: .error, extra: [])
+            return
+        }
+        guard !answeredByNode(exchange) else { return }
+        decide(exchange)
+    }
+
+    /// Methods that the node answers itself, and loops.
+    private func answeredByNode(_ exchange: Exchange) -> Bool {
+        let head = exchange.request.head
+        switch head.method {
+        case .connect, .trace:
+            exchange.refuse(
+                status: 405, reason: .method, error: .httpRequestError, details: "method not allowed", outcome: .error,
+                extra: [(.allow, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")])
+            return true
+        case .options:
+            // RFC 9110 7.6.2: the recipient at which Max-Forwards is 0 answers.
+            if let hops = head.fields.first(.maxForwards), hops.elementsEqual([48]) {
+                exchange.answerOptions()
+                return true
+            }
+        default: break
+        }
+        if head.names.contains(.cdnLoop), ForwardedFields.isLoop(head: head, nodeID: node.nodeID) {
+            exchange.refuse(
+                status: 508, reason: .loop, error: .proxyLoopDetected, details: "this node is in CDN-Loop already",
+                outcome: .error, extra: [])
+            return true
+        }
+        return false
+    }
+
+    /// Cache or pass; hit, stale, validate or miss.
+    private func decide(_ exchange: Exchange) {
+        let request = exchange.request
+        let head = request.head
+        if let (forward, reason) = passReason(request) {
+            exchange.forward = forward
+            exchange.forwardReason = reason
+            pass(exchange)
+            return
+        }
+        let (stored, hint) = select(request)
+        guard let stored else {
+            if request.traits.onlyIfCached {
+                exchange.refuse(
+                    status: 504, reason: .onlyIfCached, error: .httpRequestError,
+                    details: "only-if-cached and not stored", outcome: .error, extra: [])
+                return
+            }
+            exchange.forward = hint == nil ? .uriMiss : .varyMiss
+            exchange.forwardReason = hint == nil ? nil : .variantNotStored
+            if head.method == .head { pass(exchange) } else { miss(exchange, hint: hint) }
+            return
+        }
+        switch Reuse.decide(
+            stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(), softPurgedAt: nil)
+        {
+        case .fresh:
+            node.store.recordHit(stored)
+            exchange.serve(stored, as: .hit, outcome: .hit, reason: .fresh)
+        case .staleWhileRevalidate:
+            node.store.recordHit(stored)
+            refreshBehind(exchange, stored, hint)
+            exchange.serve(stored, as: .hit, outcome: .stale, reason: .staleWhileRevalidate)
+        case .validate(let reason):
+            if request.traits.onlyIfCached {
+                exchange.refuse(
+                    status: 504, reason: .onlyIfCached, error: .httpRequestError,
+                    details: "only-if-cached and not fresh", outcome: .error, extra: [])
+                return
+            }
+            exchange.forward = reason == .clientNoCache ? .request : .stale
+            exchange.forwardReason = reason
+            validate(exchange, stored, hint)
+        }
+    }
+
+    private func passReason(_ request: ExchangeRequest) -> (CacheStatus.Forward, Reason)? {
+        let head = request.head
+        if head.method != .get, head.method != .head { return (.method, .method) }
+        if request.rules.caching.passes { return (.bypass, .rulePass) }
+        if request.rules.caching.cookies == .pass, head.names.contains(.cookie) { return (.bypass, .cookiePass) }
+        if head.framing != .none { return (.bypass, .method) }
+        if Preconditions.mustForward(head.fields) { return (.request, .mustValidate) }
+        return nil
+    }
+
+    /// The stored response that the request selects, and the Vary rule of what is stored under its key.
+    private func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
+        switch node.store.lookup(request.key) {
+        case .none: return (nil, nil)
+        case .single(let stored):
+            guard let secondary = stored.secondaryKey else { return (stored, nil) }
+            return (secondary.matches(request.head.fields) ? stored : nil, secondary.rule)
+        case .variants(let variants):
+            let match = variants.first { $0.secondaryKey?.matches(request.head.fields) ?? true }
+            return (match, variants.lazy.compactMap { $0.secondaryKey?.rule }.first)
+        }
+    }
+
+    // MARK: Pulls
+
+    private func miss(_ exchange: Exchange, hint: VaryRule?) {
+        let request = exchange.request
+        if node.marks.isHitForMiss(request.key, now: request.started) {
+            exchange.forwardReason = .hitForMiss
+            if request.head.names.contains(.range) || Preconditions.hasConditions(request.head.fields) {
+                pass(exchange)
+            } else {
+                exchange.wait(for: Fill(plan: plan(request, validating: nil), node: node), isLeader: true)
+            }
+            return
+        }
+        join(exchange, hint: hint) { self.plan(request, validating: nil) }
+    }
+
+    private func join(_ exchange: Exchange, hint: VaryRule?, plan: () -> FillPlan) {
+        let node = node
+        let place = node.collapser.join(exchange.request.key, request: exchange.request.head.fields, hint: hint) {
+            Fill(plan: plan(), node: node)
+        }
+        switch place {
+        case .leader(let fill): exchange.wait(for: fill, isLeader: true)
+        case .follower(let fill): exchange.wait(for: fill, isLeader: false)
+        }
+    }
+
+    private func validate(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
+        let request = exchange.request
+        exchange.candidate = stored
+        if let (reason, probes) = staleAtOnce(request, stored) {
+            if probes { refreshBehind(exchange, stored, hint) }
+            exchange.serve(stored, as: .hit, outcome: .stale, reason: reason)
+            return
+        }
+        if request.head.method == .head {
+            pass(exchange)
+        } else if node.marks.isHitForMiss(request.key, now: request.started) {
+            exchange.wait(for: Fill(plan: plan(request, validating: stored), node: node), isLeader: true)
+        } else {
+            join(exchange, hint: hint) { self.plan(request, validating: stored) }
+        }
+    }
+
+    /// Whether a known failure of the key or its origin lets `stored` be served without waiting for a pull, and
+    /// whether this request is the one that probes.
+    private func staleAtOnce(_ request: ExchangeRequest, _ stored: StoredResponse) -> (Reason, probes: Bool)? {
+        for standing in [
+            node.marks.standing(request.key, now: request.started),
+            node.outages.standing(request.site.originName, now: request.started),
+        ] {
+            let kind: OriginFailure
+            let probes: Bool
+            switch standing {
+            case .unmarked: continue
+            case .backingOff(let failure): (kind, probes) = (failure, false)
+            case .probe(let failure): (kind, probes) = (failure, true)
+            }
+            let verdict = StalePolicy.decide(
+                stored.metadata, failure: kind, rules: request.rules.caching, now: wallNow(), softPurgedAt: nil)
+            if case .allowed(let reason) = verdict { return (reason, probes) }
+        }
+        return nil
+    }
+
+    /// One pull behind the answer (stale-while-revalidate, or a probe of what failed).
+    private func refreshBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
+        let request = exchange.request
+        if case .backingOff = node.marks.standing(request.key, now: request.started) { return }
+        let node = node
+        let place = node.collapser.join(request.key, request: request.head.fields, hint: hint) {
+            Fill(plan: self.plan(request, validating: stored), node: node)
+        }
+        if case .leader(let fill) = place { fill.start() }
+    }
+
+    /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
+    func continueAlone(_ exchange: Exchange, mayCollapse: Bool) {
+        let request = exchange.request
+        if mayCollapse {
+            decide(exchange)
+            return
+        }
+        exchange.forwardReason = .hitForMiss
+        exchange.wait(
+            for: Fill(plan: plan(request, validating: exchange.candidate), node: node), isLeader: true)
+    }
+
+    /// Forwards the request as it is and stores nothing.
+    private func pass(_ exchange: Exchange) {
+        let request = exchange.request
+        var plan = plan(request, kind: .pass, validating: nil)
+        if request.head.method == .head { plan.stored = exchange.candidate }
+        if !request.head.method.isSafe {
+            let isTLS = request.isTLS
+            let seed = node.seed
+            let sites = sites
+            plan.invalidates = { response in
+                InvalidatedKeys.keys(request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
+            }
+        }
+        exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
+    }
+
+    private func plan(
+        _ request: ExchangeRequest, kind: FillPlan.Kind = .cacheable, validating stored: StoredResponse?
+    ) -> FillPlan {
+        let head = request.head
+        let rules = request.rules
+        let isCacheable = kind == .cacheable
+        let host = head.authority.map { Array($0) } ?? request.site.defaultHost
+        var context = ForwardContext(
+            nodeID: node.nodeID, clientAddress: request.client.text, scheme: request.scheme, host: host,
+            isCacheable: isCacheable, cookies: rules.caching.cookies, set: rules.requestEdits.set,
+            remove: rules.requestEdits.remove)
+        var fields = ForwardedFields.rewriteRequest(head: head, context: context)
+        fields.remove(.host)
+        fields.remove(.contentLength)
+        var conditional = fields
+        let conditions = isCacheable ? stored.map { Validation.conditionalFields(for: $0.fields) } ?? [] : []
+        let isConditional = !conditions.isEmpty
+        if isConditional {
+            context.conditions = conditions
+            conditional = ForwardedFields.rewriteRequest(head: head, context: context)
+            conditional.remove(.host)
+        }
+        var target = Array(head.pathAndQuery)
+        if target.first != UInt8(ascii: "/"), target != [UInt8(ascii: "*")] { target.insert(UInt8(ascii: "/"), at: 0) }
+        let body: PullRequest.BodyKind =
+            switch head.framing {
+            case .none: .none
+            case .length(let length): .length(length)
+            case .chunked: .chunked
+            }
+        let pull = PullRequest(
+            origin: request.site.originName, method: Array(head.methodBytes), isHead: head.method == .head,
+            isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
+            fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
+        return FillPlan(
+            kind: kind, key: request.key, keyText: request.keyText, requestFields: head.fields, traits: request.traits,
+            isHead: head.method == .head, rules: rules.caching, origin: request.site.originName, stored: stored,
+            isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
+            invalidates: nil)
+    }
+
+    // MARK: The end of a request
+
+    func finish(_ record: inout AccessRecord) {
+        counters.count(record.outcome, record.reason)
+        counters.responseBytes.add(UInt64(record.bodyBytes))
+        guard logsAccess else { return }
+        node.accessLog?.append(record)
+    }
+}
+
+extension Exchange {
+    /// Answers OPTIONS with Max-Forwards: 0.
+    func answerOptions() {
+        var writer = HeadWriter(status: 204)
+        writer.append(.date, HTTPDate.format(context.wallNow().seconds))
+        writer.append(.allow, Array("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS".utf8))
+        if request.head.framing != .none { keepAlive = false }
+        start(writer, status: 204, Delivery(source: .none, segments: []), nil)
+    }
+}

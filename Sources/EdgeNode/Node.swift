@@ -1,0 +1,184 @@
+import EdgeHTTP
+import EdgeOrigin
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+import NIOCore
+import Synchronization
+
+/// An edge node: the store, the origin pulls and what they share. One for the process; every loop has a
+/// ``LoopContext`` on it.
+public final class Node: Sendable {
+    public let store: MemoryTier
+    public let pulls: PullService
+    /// Our cdn-id in CDN-Loop.
+    public let nodeID: [UInt8]
+    public let accessLog: AccessLog?
+    public let started = SystemClock.wall()
+    let seed = DigestSeed.random()
+    let collapser = RequestCollapser()
+    let marks = KeyMarks()
+    let outages = OutageDetector()
+    /// Half the memory budget: one response may not push out everything else.
+    private let largestStoredBytes: Atomic<Int64>
+    private let state: Mutex<State>
+
+    private struct State {
+        var configuration: NodeConfiguration
+        var sites: SiteTable
+        var loops: [RegisteredLoop] = []
+        var isDraining = false
+    }
+
+    private struct RegisteredLoop {
+        let loop: any EventLoop
+        let context: NIOLoopBound<LoopContext>
+        let counters: LoopCounters
+    }
+
+    public init(configuration: NodeConfiguration, nodeID: [UInt8], accessLog: AccessLog?) {
+        self.nodeID = nodeID
+        self.accessLog = accessLog
+        store = MemoryTier(
+            budgetBytes: configuration.cache.memoryBytes, maxVariants: configuration.cache.maxVariants)
+        largestStoredBytes = Atomic(configuration.cache.memoryBytes / 2)
+        pulls = PullService(configuration: configuration.origins)
+        state = Mutex(State(configuration: configuration, sites: SiteTable(configuration)))
+    }
+
+    public var configuration: NodeConfiguration { state.withLock { $0.configuration } }
+    public var sites: SiteTable { state.withLock { $0.sites } }
+    public var fillCount: Int { collapser.count }
+
+    public var isDraining: Bool {
+        get { state.withLock { $0.isDraining } }
+        set { state.withLock { $0.isDraining = newValue } }
+    }
+
+    /// The counters of every loop.
+    public var counters: [LoopCounters] { state.withLock { $0.loops.map(\.counters) } }
+
+    func register(_ context: LoopContext) {
+        let registered = RegisteredLoop(
+            loop: context.eventLoop, context: NIOLoopBound(context, eventLoop: context.eventLoop),
+            counters: context.counters)
+        state.withLock { $0.loops.append(registered) }
+    }
+
+    /// Takes a new configuration without dropping a connection or a stored response. Listeners, the cache
+    /// directory and the admin address stay as they were until a restart.
+    public func reload(_ configuration: NodeConfiguration) {
+        let sites = SiteTable(configuration)
+        let loops = state.withLock { state in
+            state.configuration = configuration
+            state.sites = sites
+            return state.loops
+        }
+        pulls.reload(configuration.origins)
+        largestStoredBytes.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
+        store.setBudget(configuration.cache.memoryBytes)
+        for loop in loops { loop.loop.execute { loop.context.value.install(sites) } }
+    }
+
+    // MARK: What fills store
+
+    func maxStoredBytes(_ rules: CachingRules) -> Int64 {
+        min(rules.maxResponseBytes, largestStoredBytes.load(ordering: .relaxed))
+    }
+
+    func makeSlab(_ capacity: Int) -> BodySlab {
+        BodySlab(capacity: capacity)
+    }
+
+    /// Stores the response of a fill; nil where it was too large after all, or discarded meanwhile.
+    func store(
+        _ head: FillHead, _ metadata: StoredMetadata, body: StoredBody, reservedBytes: Int, plan: FillPlan,
+        isDiscarded: () -> Bool
+    ) -> StoredResponse? {
+        let stored = StoredResponse(
+            key: plan.key, metadata: metadata, fields: head.clientFields.compacted(),
+            head: Self.storedHead(head.response.status, head.response.reason, head.clientFields, body.count),
+            secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields), keyText: plan.keyText,
+            body: body)
+        guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes) else {
+            store.releaseFill(bytes: reservedBytes)
+            return nil
+        }
+        if isDiscarded() {
+            store.remove(stored)
+            return nil
+        }
+        return stored
+    }
+
+    /// `stored` with the fields and metadata that a validation brought.
+    func freshened(_ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection) -> StoredResponse {
+        stored.freshened(
+            metadata: metadata, fields: fields.compacted(),
+            head: Self.storedHead(metadata.status, [], fields, stored.body.count))
+    }
+
+    /// The head of a stored response up to its dynamic fields.
+    static func storedHead(_ status: Int, _ reason: [UInt8], _ fields: FieldSection, _ length: Int) -> [UInt8] {
+        var writer = HeadWriter(status: status, reason: reason)
+        writer.append(fields)
+        if status != 204 { writer.append(.contentLength, decimal: length) }
+        return writer.bytes
+    }
+
+    /// What a passed response changes in the store: a HEAD freshens or invalidates (RFC 9111 4.3.5), a successful
+    /// unsafe request invalidates (4.4).
+    func settlePass(_ plan: FillPlan, _ head: ResponseHead) {
+        if let keys = plan.invalidates?(head) {
+            for key in keys {
+                store.remove(key)
+                collapser.invalidate(key)
+            }
+        }
+        guard plan.isHead, let stored = plan.stored, head.status == 200 else { return }
+        switch Validation.headUpdates(
+            stored: stored.fields, storedLength: Int64(stored.body.count), head: head.fields, status: head.status) {
+        case .none: break
+        case .invalidate: store.remove(stored)
+        case .freshen:
+            let now = SystemClock.wall()
+            let merged = Validation.freshen(stored: stored.fields, from: head.fields)
+            let verdict = Storability.decide(
+                request: RequestTraits(getFrom: plan.traits), response: ResponseHead(status: 200, fields: merged),
+                rules: plan.rules, requestTime: now, responseTime: now)
+            guard case .storable(let metadata) = verdict else { return }
+            let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
+            let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
+            store.replace(stored, with: freshened(stored, metadata: metadata, fields: fields))
+        }
+    }
+}
+
+extension RequestTraits {
+    /// The traits of the GET whose stored response a HEAD is compared with.
+    init(getFrom traits: RequestTraits) {
+        self = traits
+        method = .get
+    }
+}
+
+/// The cache keys that a successful unsafe request invalidates (RFC 9111 4.4).
+enum InvalidatedKeys {
+    static func keys(
+        request: RequestHead, isTLS: Bool, response: ResponseHead, sites: SiteTable, seed: DigestSeed
+    ) -> [Digest128] {
+        let targets = Invalidation.targets(
+            requestMethod: request.method, scheme: isTLS ? "https" : "http", authority: request.authority ?? [],
+            path: request.path, query: request.query, status: response.status, response: response.fields)
+        var keys: [Digest128] = []
+        for target in targets {
+            guard let site = sites.site(forHost: target.authority[...]) else { continue }
+            var text: [UInt8] = []
+            CacheKey.append(
+                scheme: isTLS ? "https" : "http", authority: target.authority[...], path: target.path[...],
+                query: target.query?[...], rule: site.resolve(path: target.path[...]).query, into: &text)
+            keys.append(seed.digest(text))
+        }
+        return keys
+    }
+}

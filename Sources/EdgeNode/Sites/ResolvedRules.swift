@@ -1,0 +1,42 @@
+import EdgePolicy
+
+/// What all the rules of a site that match a request come to. Computed once for each set of matching rules,
+/// and shared by every request from then on.
+public final class ResolvedRules: Sendable {
+    public let caching: CachingRules
+    public let query: QueryRule
+    public let requestEdits: PreparedEdits
+    public let responseEdits: PreparedEdits
+    /// Whether there is nothing to edit and the query enters the key as it came.
+    public let isPlain: Bool
+
+    /// Takes each field from the first of `rules` that sets it, and the rest from the site and the defaults.
+    init(rules: [RuleConfiguration], site: SiteConfiguration, maxResponseBytes: Int64) {
+        var caching = CachingRules()
+        caching.stale = site.stale
+        caching.honoursClient = site.honoursClient
+        caching.maxResponseBytes = maxResponseBytes
+        if let rule = rules.first(where: { $0.lifetimes != nil }), let lifetimes = rule.lifetimes {
+            caching.lifetimes = lifetimes
+            caching.lifetimeRuleLine = rule.line
+        }
+        caching.overridesOrigin = Self.first(rules, \.overridesOrigin) ?? caching.overridesOrigin
+        caching.maxLifetimeMilliseconds = Self.first(rules, \.maxLifetimeMilliseconds)
+        caching.cookies = Self.first(rules, \.cookies) ?? caching.cookies
+        caching.passes = Self.first(rules, \.passes) ?? caching.passes
+        self.caching = caching
+        query = Self.first(rules, \.query) ?? .all
+        requestEdits = PreparedEdits(merging: rules.compactMap(\.request))
+        responseEdits = PreparedEdits(merging: rules.compactMap(\.response))
+        isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
+    }
+
+    private static func first<Value>(
+        _ rules: [RuleConfiguration], _ field: (RuleConfiguration) -> Value?
+    ) -> Value? {
+        for rule in rules {
+            if let value = field(rule) { return value }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,481 @@
+import EdgeHTTP
+import EdgeNode
+import EdgePrimitives
+import EdgeStore
+import NIOCore
+import NIOPosix
+
+/// One HTTP/1 connection of a client: bytes in, requests to the node in order, responses out.
+///
+/// A plain hit is answered on the spot: parse, look up, write. Everything else is an ``Exchange``, one at a time;
+/// what the client pipelines behind it waits, unread past a bound.
+///
+///     idle ──head──▶ (plain hit) ──▶ idle
+///      │    └──────▶ exchanging (upload and response) ──▶ idle | draining | lingering
+///      └──refused──▶ lingering ──▶ closed
+final class HTTP1Connection: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = IOData
+
+    /// Bodies up to this size are copied behind their head: one vector less costs more than the copy.
+    static let copiedBodyBytes = 4 * 1024
+    /// Bodies over this size go out in pieces as the client takes them.
+    static let singleWriteBytes = Int(256 * 1024)
+
+    private enum Phase {
+        case idle
+        case exchanging
+        /// The response is out; the rest of the request body is read and dropped.
+        case draining
+        /// Nothing more is answered; input is dropped until the client closes or the time is over.
+        case lingering
+        case closed
+    }
+
+    private let node: LoopContext
+    private let limits: ConnectionLimits
+    private let client: ClientAddress
+    private let isTLS: Bool
+    private let logsHits: Bool
+    private weak var server: Listener?
+
+    private var context: ChannelHandlerContext?
+    private var phase = Phase.idle
+    private var parser: RequestParser
+    private var head = RequestHead()
+    private var input: ByteBuffer?
+    private var exchange: Exchange?
+    private var upload: UploadReader?
+    /// The response of the exchange is complete, though its upload may not be.
+    private var isResponseDone = false
+    private var keepsAlive = true
+    private var isInputClosed = false
+    private var isReadPaused = false
+    private var needsFlush = false
+    private var isProcessing = false
+    private var deadline = MonotonicTime(nanoseconds: .max)
+    private var hasTimer = false
+
+    init(node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool, server: Listener) {
+        self.node = node
+        self.limits = limits
+        self.client = client
+        self.isTLS = isTLS
+        self.server = server
+        logsHits = node.node.accessLog != nil
+        parser = RequestParser(limits: limits.request)
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        node.counters.connectionsAccepted.add(1)
+        setDeadline(limits.idleMilliseconds)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        node.counters.connectionsClosed.add(1)
+        let wasOpen = exchange
+        exchange = nil
+        phase = .closed
+        wasOpen?.clientGone(uploadIncomplete: upload.map { !$0.isOver } ?? false)
+        server?.closed(self)
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
+        if input == nil || input?.readableBytes == 0 {
+            input = bytes
+        } else {
+            input?.writeImmutableBuffer(bytes)
+        }
+        process(context)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        if needsFlush {
+            needsFlush = false
+            context.flush()
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            exchange?.connectionWritable()
+            if phase == .idle { setDeadline(limits.idleMilliseconds) } else { setDeadline(limits.stallMilliseconds) }
+        } else {
+            setDeadline(limits.stallMilliseconds)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            isInputClosed = true
+            switch phase {
+            case .idle, .draining, .lingering: context.close(promise: nil)
+            case .exchanging:
+                // The client may have sent all it wants to say and still wait for the answer.
+                keepsAlive = false
+                if let upload, !upload.isOver { context.close(promise: nil) }
+            case .closed: break
+            }
+            return
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    /// The node drains: finish what is under way, take nothing new.
+    func drain() {
+        keepsAlive = false
+        if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0 { context?.close(promise: nil) }
+    }
+
+    // MARK: Requests
+
+    private func process(_ context: ChannelHandlerContext) {
+        guard !isProcessing else { return }
+        isProcessing = true
+        defer { isProcessing = false }
+        var output = ByteBuffer()
+        while let pending = input?.readableBytes, pending > 0 {
+            switch phase {
+            case .idle:
+                guard readRequest(context, &output) else {
+                    send(&output, context)
+                    return
+                }
+            case .exchanging:
+                send(&output, context)
+                guard upload != nil, readUpload(context) else {
+                    holdBack(context)
+                    return
+                }
+            case .draining:
+                guard drainUpload(context) else { return }
+            case .lingering, .closed:
+                input = nil
+            }
+        }
+        input = nil
+        send(&output, context)
+    }
+
+    /// Reads one request and answers a plain hit; false: more bytes are needed, or the connection ends.
+    private func readRequest(_ context: ChannelHandlerContext, _ output: inout ByteBuffer) -> Bool {
+        guard let bytes = input else { return false }
+        let outcome = bytes.withUnsafeReadableBytes { parser.parse($0, into: &head) }
+        switch outcome {
+        case .incomplete:
+            if deadlineIsIdle { setDeadline(limits.headMilliseconds, isIdle: false) }
+            return false
+        case .refused(let refusal):
+            send(&output, context)
+            refuse(refusal, context)
+            return false
+        case .complete(let consumed):
+            input?.moveReaderIndex(forwardBy: consumed)
+        }
+        if !keepsAlive { head.endConnection() }
+        let started = logsHits ? SystemClock.monotonic() : MonotonicTime(nanoseconds: 0)
+        if output.capacity == 0 { output = context.channel.allocator.buffer(capacity: 2048) }
+        if let hit = node.plainHit(head, isTLS: isTLS, into: &output) {
+            finishHit(hit, context, &output)
+            if logsHits { node.logPlainHit(head, hit, client: client, started: started) }
+            return phase == .idle
+        }
+        send(&output, context)
+        beginExchange(context)
+        return true
+    }
+
+    @inline(__always)
+    private func finishHit(_ hit: LoopContext.PlainHit, _ context: ChannelHandlerContext, _ output: inout ByteBuffer) {
+        if hit.sendsBody {
+            switch hit.stored.body {
+            case .memory(let body):
+                if body.readableBytes <= Self.copiedBodyBytes {
+                    output.writeImmutableBuffer(body)
+                } else {
+                    send(&output, context)
+                    write(body, context)
+                }
+            case .pages(let extent):
+                send(&output, context)
+                write(extent, 0..<extent.count, context)
+            }
+        }
+        if deadlineIsIdle { markActivity() } else { setDeadline(limits.idleMilliseconds) }
+        if !head.keepAlive {
+            send(&output, context)
+            linger(context)
+        } else if !context.channel.isWritable {
+            send(&output, context)
+        }
+    }
+
+    private func beginExchange(_ context: ChannelHandlerContext) {
+        phase = .exchanging
+        isResponseDone = false
+        setDeadline(.max / 4)
+        upload = head.framing == .none ? nil : UploadReader(head.framing)
+        let expects = head.expectsContinue
+        node.begin(head, client: client, isTLS: isTLS, delegate: self) { exchange = $0 }
+        if expects, upload != nil, exchange?.takesUpload == true, !isResponseDone {
+            write(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n"), context)
+        }
+        if upload != nil, phase == .exchanging { setDeadline(limits.stallMilliseconds) }
+    }
+
+    // MARK: Request bodies
+
+    /// Hands upload bytes on; false: wait for room, or the body is over and what follows must wait its turn.
+    private func readUpload(_ context: ChannelHandlerContext) -> Bool {
+        guard var bytes = input, let upload, !upload.isOver else { return false }
+        guard !isReadPaused else { return false }
+        setDeadline(limits.stallMilliseconds)
+        while !upload.isOver, bytes.readableBytes > 0 || upload.isLastContent {
+            switch upload.next(&bytes) {
+            case .content(let content):
+                if exchange?.receive(upload: content) == false {
+                    input = bytes
+                    pauseReading(context)
+                    return false
+                }
+            case .needMore: break
+            case .end: exchange?.receiveUploadEnd(trailers: upload.trailers)
+            case .malformed:
+                input = nil
+                let failed = exchange
+                exchange = nil
+                failed?.clientGone(uploadIncomplete: true)
+                if isResponseDone || failed?.hasSentHead == true {
+                    context.close(promise: nil)
+                } else {
+                    refuse(.malformedChunk, context)
+                }
+                return false
+            }
+        }
+        input = bytes
+        if upload.isOver {
+            self.upload = nil
+            setDeadline(.max / 4)
+            if isResponseDone { becomeIdle(context) }
+        }
+        return true
+    }
+
+    private func drainUpload(_ context: ChannelHandlerContext) -> Bool {
+        guard var bytes = input, let upload else {
+            becomeIdle(context)
+            return true
+        }
+        while !upload.isOver, bytes.readableBytes > 0 || upload.isLastContent {
+            if case .malformed = upload.next(&bytes) {
+                context.close(promise: nil)
+                return false
+            }
+        }
+        input = bytes
+        if upload.contentBytes > limits.maxDrainBytes {
+            linger(context)
+            return false
+        }
+        if upload.isOver {
+            self.upload = nil
+            becomeIdle(context)
+        }
+        return true
+    }
+
+    /// Input that cannot be used yet stays in the socket once a bound is reached.
+    private func holdBack(_ context: ChannelHandlerContext) {
+        if let held = input?.readableBytes, held > limits.maxPipelinedBytes { pauseReading(context) }
+    }
+
+    private func pauseReading(_ context: ChannelHandlerContext) {
+        guard !isReadPaused else { return }
+        isReadPaused = true
+        context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
+    }
+
+    private func resumeReading(_ context: ChannelHandlerContext) {
+        guard isReadPaused else { return }
+        isReadPaused = false
+        context.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    }
+
+    private func becomeIdle(_ context: ChannelHandlerContext) {
+        guard keepsAlive, !isInputClosed else {
+            linger(context)
+            return
+        }
+        phase = .idle
+        isResponseDone = false
+        resumeReading(context)
+        setDeadline(limits.idleMilliseconds)
+    }
+
+    // MARK: Output
+
+    @inline(__always)
+    private func send(_ output: inout ByteBuffer, _ context: ChannelHandlerContext) {
+        guard output.readableBytes > 0 else { return }
+        var taken = ByteBuffer()
+        swap(&taken, &output)
+        write(taken, context)
+    }
+
+    @inline(__always)
+    private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
+        needsFlush = true
+        context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
+    }
+
+    private func write(_ extent: PageExtent, _ range: Range<Int>, _ context: ChannelHandlerContext) {
+        write(extent.slice(range), context)
+    }
+
+    /// A refusal is written, the write side shut, and input read and dropped for a moment (RFC 9112 9.6): closing
+    /// with unread input would reset the connection and could take the answer with it.
+    private func refuse(_ refusal: RequestRefusal, _ context: ChannelHandlerContext) {
+        node.counters.requestsRefused.add(1)
+        write(ByteBuffer(bytes: OwnAnswer.refusal(refusal)), context)
+        linger(context)
+    }
+
+    private func linger(_ context: ChannelHandlerContext) {
+        guard phase != .lingering, phase != .closed else { return }
+        phase = .lingering
+        input = nil
+        needsFlush = false
+        context.flush()
+        if isInputClosed {
+            context.close(promise: nil)
+            return
+        }
+        resumeReading(context)
+        context.close(mode: .output, promise: nil)
+        setDeadline(limits.lingerMilliseconds)
+    }
+
+    // MARK: Deadlines
+
+    private var deadlineIsIdle = false
+
+    /// One timer for a connection: it looks at the deadline when it fires and goes on from there, so that setting a
+    /// deadline costs a store.
+    private func setDeadline(_ milliseconds: Int64, isIdle: Bool? = nil) {
+        deadlineIsIdle = isIdle ?? (milliseconds == limits.idleMilliseconds)
+        let now = SystemClock.monotonic()
+        deadline = milliseconds > 1_000_000_000 ? MonotonicTime(nanoseconds: .max) : now + milliseconds
+        if !hasTimer || milliseconds < limits.headMilliseconds { armTimer(after: min(milliseconds, 5_000)) }
+    }
+
+    /// Idle connections that answer hits move their deadline at most once a second.
+    private func markActivity() {
+        activityCount &+= 1
+        if activityCount & 63 == 0 { setDeadline(limits.idleMilliseconds) }
+    }
+
+    private var activityCount: UInt32 = 0
+
+    private func armTimer(after milliseconds: Int64) {
+        guard let context else { return }
+        hasTimer = true
+        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(milliseconds)) { [weak self] in
+            self?.timerFired()
+        }
+    }
+
+    private func timerFired() {
+        guard let context, phase != .closed else { return }
+        let now = SystemClock.monotonic()
+        hasTimer = false
+        if now < deadline {
+            armTimer(after: max(1, min(5_000, deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1)))
+            return
+        }
+        if phase == .idle, parser.isInsideHead || (input?.readableBytes ?? 0) > 0 {
+            refuse(.headTimeout, context)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+}
+
+extension HTTP1Connection: ExchangeDelegate {
+    var exchangeMaySend: Bool { context?.channel.isWritable ?? false }
+
+    func exchange(_ exchange: Exchange, send bytes: ByteBuffer) {
+        guard let context else { return }
+        write(bytes, context)
+    }
+
+    func exchange(_ exchange: Exchange, send extent: PageExtent, range: Range<Int>) {
+        guard let context else { return }
+        write(extent, range, context)
+    }
+
+    func exchangeFlush(_ exchange: Exchange) {
+        guard let context else { return }
+        needsFlush = false
+        setDeadline(context.channel.isWritable && upload == nil ? .max / 4 : limits.stallMilliseconds)
+        context.flush()
+    }
+
+    func exchangeFinished(_ exchange: Exchange, keepAlive: Bool) {
+        guard let context, phase == .exchanging else { return }
+        keepsAlive = keepsAlive && keepAlive
+        self.exchange = nil
+        isResponseDone = true
+        if let upload, !upload.isOver {
+            // RFC 9112 9.3: the rest of the body is read, or the connection closed.
+            guard keepsAlive else {
+                linger(context)
+                return
+            }
+            phase = .draining
+            isReadPaused = true
+            resumeReading(context)
+        } else {
+            becomeIdle(context)
+        }
+        // What was pipelined behind this exchange is read now, unless a loop up the stack is about to.
+        if !isProcessing, input != nil {
+            process(context)
+            channelReadComplete(context: context)
+        }
+    }
+
+    func exchangeAborted(_ exchange: Exchange) {
+        guard let context else { return }
+        self.exchange = nil
+        phase = .lingering
+        // Neither a last chunk nor the promised length was sent: the client sees that the body is not whole.
+        context.close(promise: nil)
+    }
+
+    func exchangeResumeUpload(_ exchange: Exchange) {
+        guard let context, phase == .exchanging else { return }
+        resumeReading(context)
+        if !isProcessing, input != nil {
+            process(context)
+            channelReadComplete(context: context)
+        }
+    }
+}

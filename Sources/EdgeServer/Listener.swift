@@ -1,0 +1,115 @@
+import EdgeNode
+import EdgePrimitives
+import Glibc
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// The data listeners of a node: one socket for every loop and address (SO_REUSEPORT), so that the kernel spreads
+/// connections and none changes its thread.
+public final class Listener: Sendable {
+    private struct State {
+        var channels: [any Channel] = []
+        var connections: [ObjectIdentifier: NIOLoopBound<HTTP1Connection>] = [:]
+        var isDraining = false
+        var drained: EventLoopPromise<Void>?
+    }
+
+    private let node: Node
+    private let group: MultiThreadedEventLoopGroup
+    private let limits: ConnectionLimits
+    private let state = Mutex(State())
+
+    public init(node: Node, group: MultiThreadedEventLoopGroup, limits: ConnectionLimits = ConnectionLimits()) {
+        self.node = node
+        self.group = group
+        self.limits = limits
+    }
+
+    /// Listens on `addresses`; answers the ports, which differ where 0 was asked for.
+    public func start(_ addresses: [ListenAddress]) async throws -> [Int] {
+        var contexts: [(any EventLoop, NIOLoopBound<LoopContext>)] = []
+        for loop in group.makeIterator() {
+            let context = try await loop.submit {
+                NIOLoopBound(LoopContext(node: self.node, eventLoop: loop), eventLoop: loop)
+            }.get()
+            contexts.append((loop, context))
+        }
+        var ports: [Int] = []
+        for address in addresses {
+            var port = address.port
+            for (loop, context) in contexts {
+                let channel = try await bind(address.host, port, loop, context)
+                port = channel.localAddress?.port ?? port
+                state.withLock { $0.channels.append(channel) }
+            }
+            ports.append(port)
+        }
+        return ports
+    }
+
+    private func bind(
+        _ host: String, _ port: Int, _ loop: any EventLoop, _ context: NIOLoopBound<LoopContext>
+    ) async throws -> any Channel {
+        let limits = limits
+        return try await ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.socket(SocketOptionLevel(SOL_SOCKET), SO_REUSEPORT), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 * 1024, high: 512 * 1024))
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let connection = HTTP1Connection(
+                        node: context.value, limits: limits, client: Self.client(channel.remoteAddress), isTLS: false,
+                        server: self)
+                    self.opened(connection, channel.eventLoop)
+                    try channel.pipeline.syncOperations.addHandler(connection)
+                }
+            }
+            .bind(host: host, port: port).get()
+    }
+
+    private static func client(_ address: SocketAddress?) -> ClientAddress {
+        ClientAddress(text: Array((address?.ipAddress ?? "unknown").utf8))
+    }
+
+    private func opened(_ connection: HTTP1Connection, _ loop: any EventLoop) {
+        let bound = NIOLoopBound(connection, eventLoop: loop)
+        state.withLock { $0.connections[ObjectIdentifier(connection)] = bound }
+    }
+
+    func closed(_ connection: HTTP1Connection) {
+        let promise = state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = nil
+            return state.connections.isEmpty ? state.drained : nil
+        }
+        promise?.succeed()
+    }
+
+    public var connectionCount: Int { state.withLock { $0.connections.count } }
+
+    /// Stops accepting, lets what is under way finish, and returns when all connections have ended or `seconds`
+    /// are over.
+    public func drain(within seconds: Int64) async {
+        let promise = group.next().makePromise(of: Void.self)
+        let (channels, connections, isEmpty) = state.withLock { state in
+            state.isDraining = true
+            state.drained = promise
+            return (state.channels, Array(state.connections.values), state.connections.isEmpty)
+        }
+        for channel in channels { try? await channel.close().get() }
+        for connection in connections { connection.drainSoon() }
+        if isEmpty { promise.succeed() }
+        let timeout = group.next().scheduleTask(in: .seconds(seconds)) { promise.succeed() }
+        try? await promise.futureResult.get()
+        timeout.cancel()
+    }
+}
+
+extension NIOLoopBound where Value == HTTP1Connection {
+    fileprivate func drainSoon() {
+        eventLoop.execute { value.drain() }
+    }
+}
