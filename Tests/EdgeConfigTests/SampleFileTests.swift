@@ -1,0 +1,146 @@
+import EdgeConfig
+import EdgeNode
+import EdgeOrigin
+import EdgePolicy
+import Foundation
+import Testing
+
+struct SampleFileTests {
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("edge-config")
+
+    private static func sample(_ name: String) throws -> String {
+        try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+    }
+
+    /// A folder of its own with the files that the samples name.
+    private static func withFiles<Result>(_ body: (String) throws -> Result) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "config-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for name in ["admin.token", "ca.pem", "client.pem", "client.key", "secret"] {
+            try Data("\(name)\n".utf8).write(to: folder.appendingPathComponent(name))
+        }
+        return try body(folder.path + "/")
+    }
+
+    @Test(arguments: [("full.yaml", SampleFile.full()), ("rockpool.schema.json", SchemaFile.text())])
+    func `the shipped files are what the table of keys makes`(_ name: String, _ expected: String) throws {
+        if ProcessInfo.processInfo.environment["ROCKPOOL_WRITE_SAMPLES"] != nil {
+            try Data(expected.utf8).write(to: Self.folder.appendingPathComponent(name))
+        }
+        #expect(try Self.sample(name) == expected)
+    }
+
+    @Test func `the schema is JSON and names the draft`() throws {
+        let schema = try JSONSerialization.jsonObject(with: Data(SchemaFile.text().utf8)) as? [String: Any]
+        #expect(schema?["$schema"] as? String == "https://json-schema.org/draft/2020-12/schema")
+        #expect(
+            (schema?["properties"] as? [String: Any])?.keys.sorted() == [
+                "admin", "cache", "listen", "log", "node", "origins", "sites",
+            ])
+    }
+
+    @Test func `the minimal sample loads`() throws {
+        let path = Self.folder.appendingPathComponent("minimal.yaml").path
+        let configuration = try ConfigurationFile.load(path: path)
+        #expect(configuration.listeners == [ListenAddress(host: "0.0.0.0", port: 8080)])
+        #expect(configuration.sites.map(\.hosts) == [["www.example.com"]])
+        #expect(configuration.origins["main"] == OriginConfiguration(urls: ["https://origin.example"]))
+    }
+
+    @Test func `the full sample says the defaults`() throws {
+        var full = try ConfigurationFile.parse(yaml: try Self.sample("full.yaml"), path: "full.yaml")
+        var expected = NodeConfiguration()
+        expected.origins = ["main": OriginConfiguration(urls: ["https://origin.example"])]
+        expected.sites = [SiteConfiguration(hosts: ["www.example.com", "*.example.net"], origin: "main")]
+        var rule = RuleConfiguration()
+        rule.match.path = "*"
+        rule.overridesOrigin = CachingRules().overridesOrigin
+        rule.query = .all
+        rule.cookies = CachingRules().cookies
+        rule.response = .init()
+        rule.request = .init()
+        rule.passes = CachingRules().passes
+        rule.line = try #require(full.sites.first?.rules.first?.line)
+        expected.sites[0].rules = [rule]
+        #expect(full == expected)
+        full.sites[0].rules = []
+        #expect(full.cache == NodeConfiguration.Cache())
+    }
+
+    @Test func `the full sample loads with every example turned on`() throws {
+        let text = try Self.sample("full.yaml").split(separator: "\n").map { line in
+            let bare = line.drop { $0 == " " }
+            guard bare.first == "#", bare.dropFirst().first?.isLetter == true else { return String(line) }
+            return String(line.prefix { $0 == " " }) + String(bare.dropFirst())
+        }
+        try Self.withFiles { folder in
+            let yaml = text.joined(separator: "\n")
+            let configuration = try ConfigurationFile.parse(yaml: yaml, path: folder + "full.yaml")
+            let origin = try #require(configuration.origins["main"])
+            #expect(configuration.nodeID == "fra-1")
+            #expect(configuration.admin.tokenFile == folder + "admin.token")
+            #expect(configuration.cache.directory == folder + "rockpool-cache")
+            #expect(origin.tls.authorityFile == folder + "ca.pem")
+            #expect(origin.health == OriginConfiguration.Health(path: "/healthz"))
+            let site = try #require(configuration.sites.first)
+            #expect(site.stale.ifErrorMilliseconds == 86_400_000)
+            #expect(site.stale.afterMilliseconds == 300)
+            #expect(site.rules.first?.lifetimes == .init(byStatus: [200: 2_592_000_000, 404: 10_000]))
+            #expect(site.rules.first?.response?.clientCacheControl == "max-age=60")
+        }
+    }
+
+    @Test func `values of every kind are read`() throws {
+        let yaml = """
+            cache: { directory: /c, memory: 512MiB, disk: 1GB, maxResponse: 7B, maxVariants: 3 }
+            log: { access: off, format: combined, level: debug }
+            listen: [{ address: "[::1]:80" }, { address: localhost:0 }]
+            origins:
+              a:
+                urls: ["HTTPS://A.example:8443/", "http://[::1]:3000"]
+                balance: hash
+                host: Name.example
+                headers: { X-Secret: { file: secret }, X-Plain: "text" }
+                tls: { clientCertificate: client.pem, clientKey: client.key }
+                fetchTimeout: 1m
+            sites:
+              - hosts: [B.example, "[::1]", "*.c.example"]
+                origin: a
+                stale: { ifUnreachable: 0s, whileRevalidate: 7d }
+                rules:
+                  - match: { path: "/x" }
+                    ttl: 5s
+                    query: [v, "w*"]
+                  - query: { drop: ["utm_*"], sort: true }
+                    cookies: pass
+                    maxTTL: 365d
+                    request: { set: { X-A: b }, remove: [Cookie] }
+                    cache: pass
+            """
+        try Self.withFiles { folder in
+            let configuration = try ConfigurationFile.parse(yaml: yaml, path: folder + "edge.yaml")
+            #expect(configuration.cache.memoryBytes == 512 << 20)
+            #expect(configuration.cache.diskBytes == 1_000_000_000)
+            #expect(configuration.cache.maxResponseBytes == 7)
+            #expect(configuration.log.access == .off)
+            #expect(configuration.log.format == .combined)
+            #expect(configuration.listeners.map(\.host) == ["::1", "localhost"])
+            let origin = try #require(configuration.origins["a"])
+            #expect(origin.urls == ["https://a.example:8443", "http://[::1]:3000"])
+            #expect(origin.host == .name("name.example"))
+            #expect(origin.headers == ["X-Secret": "secret", "X-Plain": "text"])
+            #expect(origin.fetchTimeoutMilliseconds == 60_000)
+            let site = try #require(configuration.sites.first)
+            #expect(site.hosts == ["b.example", "[::1]", "*.c.example"])
+            #expect(site.stale.ifUnreachableMilliseconds == 0)
+            #expect(site.rules.map(\.query) == [.keep(["v", "w*"]), .drop(["utm_*"], sort: true)])
+            #expect(site.rules.map(\.line) == [17, 20])
+            #expect(site.rules.last?.passes == true)
+            #expect(site.rules.last?.request?.set == ["X-A": "b"])
+            #expect(site.rules.first?.lifetimes?.defaultMilliseconds == 5_000)
+        }
+    }
+}
