@@ -1,0 +1,86 @@
+// swift-tools-version:6.2
+import Foundation
+import PackageDescription
+
+/// Whether an optional system library is there. The Makefile says what it found in `ROCKPOOL_LIBRARIES`,
+/// because SwiftPM evaluates a manifest once and does not look again when a header is installed later.
+func installed(_ header: String, as name: String) -> Bool {
+    if let list = Context.environment["ROCKPOOL_LIBRARIES"] {
+        return list.split(separator: " ").contains { $0 == name }
+    }
+    return ["/usr/include", "/usr/local/include"].contains {
+        FileManager.default.fileExists(atPath: "\($0)/\(header)")
+    }
+}
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+
+let package = Package(
+    name: "rockpool",
+    products: [.executable(name: "rockpool", targets: ["rockpool"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CEdgeLinux"),
+        .target(name: "EdgePrimitives", swiftSettings: strict),
+        .target(name: "EdgeHTTP", dependencies: ["EdgePrimitives"], swiftSettings: strict),
+        .target(name: "EdgePolicy", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+        .target(
+            name: "EdgeStore", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore],
+            swiftSettings: strict),
+        .target(
+            name: "EdgeOrigin", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CCurl", nioCore],
+            swiftSettings: strict),
+        .target(
+            name: "EdgeNode",
+            dependencies: ["EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
+            swiftSettings: strict),
+        .target(
+            name: "EdgeServer",
+            dependencies: [
+                "EdgeNode", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore, nioPosix,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "EdgeAdmin",
+            dependencies: [
+                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", nioCore, nioPosix,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "EdgeConfig",
+            dependencies: [
+                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives",
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "rockpool",
+            dependencies: [
+                "EdgeServer", "EdgeAdmin", "EdgeConfig", "EdgeNode", "EdgeStore", "EdgeOrigin", "EdgePolicy", "EdgeHTTP",
+                "EdgePrimitives", "CEdgeLinux", "CCurl", "CZlib", nioCore, nioPosix,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+    ]
+)

@@ -1,0 +1,41 @@
+import EdgeAdmin
+import Foundation
+
+/// The cache directory: what outlives the process.
+struct CacheDirectory {
+    let path: String
+
+    /// Makes the directory where it is missing, and fails where it cannot be used.
+    init(_ path: String) throws {
+        self.path = path
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw StartError("cache directory \(path): cannot be made; name one that this user may write, with --cache-dir")
+        }
+        guard FileManager.default.isWritableFile(atPath: path) else {
+            throw StartError("cache directory \(path): not writable; name one that this user may write, with --cache-dir")
+        }
+    }
+
+    /// The node's cdn-id: the configured one, or a random one that is kept.
+    func nodeID(_ configured: String?) throws -> String {
+        if let configured { return configured }
+        let file = path + "/node.id"
+        if let kept = try? String(contentsOfFile: file, encoding: .utf8) {
+            let id = kept.trimmingCharacters(in: .whitespacesAndNewlines)
+            if !id.isEmpty, id.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) { return id }
+        }
+        var generator = SystemRandomNumberGenerator()
+        let id = "rockpool-" + String(generator.next() as UInt64, radix: 36)
+        try (id + "\n").write(toFile: file, atomically: true, encoding: .utf8)
+        return id
+    }
+
+    /// The admin token of this node: the one in the directory, or a fresh one.
+    func token() throws -> AdminToken {
+        let file = path + "/admin.token"
+        if FileManager.default.fileExists(atPath: file) { return try AdminToken.read(from: file) }
+        return try AdminToken.create(at: file)
+    }
+}

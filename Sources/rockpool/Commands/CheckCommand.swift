@@ -1,0 +1,21 @@
+import ArgumentParser
+import EdgeConfig
+
+/// `rockpool check FILE`
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Check a configuration file; exit 0, or 1 with what is wrong and where.")
+
+    @Argument(help: "The YAML file.")
+    var file: String
+
+    func run() throws {
+        do {
+            _ = try ConfigurationFile.load(path: file)
+        } catch {
+            for problem in error.errors { Terminal.error("\(problem)") }
+            throw ExitCode(1)
+        }
+        print("\(file): ok")
+    }
+}

@@ -1,0 +1,133 @@
+import ArgumentParser
+import CEdgeLinux
+import EdgeAdmin
+import EdgeConfig
+import EdgeNode
+import EdgeOrigin
+import EdgeServer
+import Foundation
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+
+/// A node with its listeners, from start to drain.
+struct NodeService: Sendable {
+    let configuration: NodeConfiguration
+    /// Reads the configuration anew; throws where there is none or it is wrong.
+    let loadAgain: @Sendable () throws -> NodeConfiguration
+    /// Told the data ports and the admin port once both listen.
+    var onRunning: @Sendable ([Int]) async -> Void = { _ in }
+    /// What to say at the start instead of the addresses.
+    var isQuiet = false
+
+    init(configuration: NodeConfiguration, loadAgain: @escaping @Sendable () throws -> NodeConfiguration) {
+        self.configuration = configuration
+        self.loadAgain = loadAgain
+    }
+
+    func run() async throws {
+        var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
+        let directory = try CacheDirectory(configuration.cache.directory)
+        let accessLog = try openAccessLog()
+        let node = Node(
+            configuration: configuration, nodeID: Array(try directory.nodeID(configuration.nodeID).utf8),
+            accessLog: accessLog)
+        node.pulls.start()
+        defer { node.pulls.shutdown() }
+        let token = try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        let listener = Listener(node: node, group: group)
+        let ports: [Int]
+        do {
+            ports = try await listener.start(configuration.listeners)
+        } catch {
+            let addresses = configuration.listeners.map(\.description).joined(separator: ", ")
+            throw StartError("cannot listen on \(addresses): \(error)")
+        }
+        try await serve(node, listener, ports, token, logger)
+        accessLog?.close()
+    }
+
+    private func serve(
+        _ node: Node, _ listener: Listener, _ ports: [Int], _ token: AdminToken, _ logger: Logger
+    ) async throws {
+        let reload: @Sendable () -> Result<Void, AdminProblem> = {
+            do {
+                node.reload(try loadAgain())
+                logger.notice("configuration reloaded")
+                return .success(())
+            } catch let errors as ConfigurationErrors {
+                let text = errors.errors.map(\.description).joined(separator: "\n")
+                logger.error("configuration not reloaded: \(text)")
+                return .failure(AdminProblem(text))
+            } catch {
+                logger.error("configuration not reloaded: \(error)")
+                return .failure(AdminProblem("\(error)"))
+            }
+        }
+        let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        var adminLogger = logger
+        adminLogger.logLevel = .warning
+        let hosts = zip(configuration.listeners, ports).map { ListenAddress(host: $0.host, port: $1) }
+        let admin = AdminService(node: node, token: token, version: Version.number, reload: reload)
+            .application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
+                if !isQuiet {
+                    for host in hosts { logger.notice("serving on http://\(host)") }
+                    logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
+                }
+                await onRunning(ports)
+            }
+        let services = ServiceGroup(
+            configuration: .init(
+                services: [
+                    .init(service: DrainService(node: node, listener: listener)),
+                    .init(service: admin),
+                    .init(service: ReloadService(reload: reload)),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
+        try await services.run()
+    }
+
+    private func openAccessLog() throws -> AccessLog? {
+        let format: AccessLog.Format = configuration.log.format == .json ? .json : .combined
+        switch configuration.log.access {
+        case .off: return nil
+        case .standardOutput: return try AccessLog(path: nil, format: format)
+        case .file(let path): return try AccessLog(path: path, format: format)
+        }
+    }
+}
+
+/// Why the node did not start.
+struct StartError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// Holds the data listeners until the node is told to end, then drains them.
+private struct DrainService: Service {
+    static let drainSeconds: Int64 = 30
+    let node: Node
+    let listener: Listener
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        node.isDraining = true
+        await listener.drain(within: Self.drainSeconds)
+    }
+}
+
+/// SIGHUP reads the configuration anew.
+private struct ReloadService: Service {
+    let reload: @Sendable () -> Result<Void, AdminProblem>
+
+    func run() async throws {
+        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+            _ = reload()
+        }
+    }
+}

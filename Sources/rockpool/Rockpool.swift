@@ -1,0 +1,39 @@
+import ArgumentParser
+import CCurl
+import Glibc
+
+/// The command line: subcommands, signals and wiring, nothing else.
+@main
+struct Rockpool: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rockpool",
+        abstract: "An origin-pull CDN edge cache node.",
+        version: Version.text,
+        subcommands: [ServeCommand.self, DemoCommand.self, CheckCommand.self])
+
+    /// Signals that would end the process before its services listen for them are ignored first thing.
+    static func main() async {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGHUP, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
+
+/// What this build is and what it was built with.
+enum Version {
+    static let number = "0.1.0"
+
+    static var text: String {
+        let curl = String(cString: curl_version())
+        return "rockpool \(number)\n\(curl)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
+    }
+}
