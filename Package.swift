@@ -1,17 +1,5 @@
 // swift-tools-version:6.2
-import Foundation
 import PackageDescription
-
-/// Whether an optional system library is there. The Makefile says what it found in `ROCKPOOL_LIBRARIES`,
-/// because SwiftPM evaluates a manifest once and does not look again when a header is installed later.
-func installed(_ header: String, as name: String) -> Bool {
-    if let list = Context.environment["ROCKPOOL_LIBRARIES"] {
-        return list.split(separator: " ").contains { $0 == name }
-    }
-    return ["/usr/include", "/usr/local/include"].contains {
-        FileManager.default.fileExists(atPath: "\($0)/\(header)")
-    }
-}
 
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -81,6 +69,40 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "replay",
+            dependencies: [
+                "CEdgeLinux", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore,
+            ],
+            path: "Benchmarks/Replay", swiftSettings: strict),
+        .target(
+            name: "EdgeTesting", dependencies: ["EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy", nioCore, nioPosix],
+            path: "Tests/EdgeTesting", swiftSettings: strict),
+        .testTarget(name: "EdgePrimitivesTests", dependencies: ["EdgePrimitives"], swiftSettings: strict),
+        .testTarget(name: "EdgeHTTPTests", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+        .testTarget(
+            name: "EdgePolicyTests", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+        .testTarget(
+            name: "EdgeStoreTests",
+            dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore],
+            swiftSettings: strict),
+        .testTarget(
+            name: "EdgeOriginTests",
+            dependencies: ["EdgeTesting", "EdgeOrigin", "EdgeHTTP", "EdgePrimitives", nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "EdgeNodeTests",
+            dependencies: ["EdgeNode", "EdgeOrigin", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+        .testTarget(
+            name: "EdgeConfigTests",
+            dependencies: ["EdgeConfig", "EdgeNode", "EdgeOrigin", "EdgePolicy"], swiftSettings: strict),
+        .testTarget(
+            name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"], swiftSettings: strict),
+        .testTarget(
+            name: "WireTests", dependencies: ["EdgeTesting", "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
             swiftSettings: strict),
     ]
 )

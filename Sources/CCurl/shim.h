@@ -1,9 +1,6 @@
 #pragma once
 /* libcurl for Swift: the variadic setters and getters, one typed function for each kind of argument, and the
    kernel calls of the pull loop that Swift cannot import. No policy here. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <curl/curl.h>
 #include <errno.h>
 #include <sys/epoll.h>

@@ -323,6 +323,14 @@ public final class LoopContext {
                 InvalidatedKeys.keys(request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
             }
         }
+        if request.head.method == .post, let authority = request.head.authority, !request.rules.caching.passes {
+            let target = (request.scheme, Array(authority), Array(request.head.path), request.head.query.map { Array($0) })
+            plan.mayStorePost = { response in
+                Invalidation.isRepresentationOfTarget(
+                    scheme: target.0, authority: target.1[...], path: target.2[...], query: target.3?[...],
+                    response: response.fields)
+            }
+        }
         exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
     }
 
@@ -364,7 +372,7 @@ public final class LoopContext {
             kind: kind, key: request.key, keyText: request.keyText, requestFields: head.fields, traits: request.traits,
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName, stored: stored,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
-            invalidates: nil)
+            mayStorePost: nil, invalidates: nil)
     }
 
     // MARK: The end of a request

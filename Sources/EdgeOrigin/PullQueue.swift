@@ -1,14 +1,16 @@
 /// Pulls that wait for one of an origin's connections: round robin over clients, so that one client with many misses
 /// does not stand in front of the others.
-struct PullQueue<Element> {
-    static var capacity: Int { 1_024 }
+package struct PullQueue<Element> {
+    package static var capacity: Int { 1_024 }
 
     private var byClient: [UInt64: [Element]] = [:]
     private var turns: [UInt64] = []
-    private(set) var count = 0
+    package private(set) var count = 0
+
+    package init() {}
 
     /// False: the queue is full.
-    mutating func append(_ element: Element, client: UInt64) -> Bool {
+    package mutating func append(_ element: Element, client: UInt64) -> Bool {
         guard count < Self.capacity else { return false }
         if byClient[client] == nil { turns.append(client) }
         byClient[client, default: []].append(element)
@@ -17,7 +19,7 @@ struct PullQueue<Element> {
     }
 
     /// The first pull of the client whose turn it is.
-    mutating func next() -> Element? {
+    package mutating func next() -> Element? {
         guard !turns.isEmpty else { return nil }
         let client = turns.removeFirst()
         guard var waiting = byClient[client], !waiting.isEmpty else { return nil }
@@ -33,7 +35,7 @@ struct PullQueue<Element> {
     }
 
     /// Takes out what `isGone` says, wherever it stands.
-    mutating func remove(where isGone: (Element) -> Bool) -> [Element] {
+    package mutating func remove(where isGone: (Element) -> Bool) -> [Element] {
         var gone: [Element] = []
         for client in turns {
             gone += byClient[client, default: []].filter(isGone)

@@ -4,26 +4,28 @@ import EdgePrimitives
 ///
 ///     healthy ──failures──▶ unhealthy ──back-off over──▶ halfOpen ──success──▶ healthy
 ///                               ▲─────────failure─────────┘
-struct ServerHealth: Sendable, Equatable {
-    static let failuresToOpen = 3
-    static let firstBackOffMilliseconds: Int64 = 1_000
-    static let lastBackOffMilliseconds: Int64 = 30_000
+package struct ServerHealth: Sendable, Equatable {
+    package static let failuresToOpen = 3
+    package static let firstBackOffMilliseconds: Int64 = 1_000
+    package static let lastBackOffMilliseconds: Int64 = 30_000
 
-    enum State: Sendable, Equatable {
+    package enum State: Sendable, Equatable {
         case healthy
         case unhealthy(until: MonotonicTime)
         /// One pull, and no second one, finds out.
         case halfOpen
     }
 
-    private(set) var state = State.healthy
-    private(set) var consecutiveFailures = 0
+    package private(set) var state = State.healthy
+    package private(set) var consecutiveFailures = 0
     private var backOffMilliseconds = firstBackOffMilliseconds
     private var activeFailures = 0
     private var activeSuccesses = 0
 
+    package init() {}
+
     /// Whether a pull may go to this server now; where the back-off is over, that pull becomes the probe.
-    mutating func admits(now: MonotonicTime) -> Bool {
+    package mutating func admits(now: MonotonicTime) -> Bool {
         switch state {
         case .healthy: return true
         case .halfOpen: return false
@@ -34,12 +36,12 @@ struct ServerHealth: Sendable, Equatable {
         }
     }
 
-    mutating func succeeded() {
+    package mutating func succeeded() {
         if case .unhealthy = state, activeFailures > 0 { return }
         self = ServerHealth()
     }
 
-    mutating func failed(now: MonotonicTime) {
+    package mutating func failed(now: MonotonicTime) {
         consecutiveFailures += 1
         switch state {
         case .healthy:
@@ -52,7 +54,7 @@ struct ServerHealth: Sendable, Equatable {
     }
 
     /// A probe ended without an answer to the question (it was cancelled).
-    mutating func undecided(now: MonotonicTime) {
+    package mutating func undecided(now: MonotonicTime) {
         if state == .halfOpen { state = .unhealthy(until: now) }
     }
 
@@ -61,7 +63,7 @@ struct ServerHealth: Sendable, Equatable {
     }
 
     /// The result of an active check.
-    mutating func checked(isWell: Bool, rules: OriginConfiguration.Health, now: MonotonicTime) {
+    package mutating func checked(isWell: Bool, rules: OriginConfiguration.Health, now: MonotonicTime) {
         if isWell {
             activeSuccesses += 1
             activeFailures = 0

@@ -26,7 +26,7 @@ public enum Freshness {
     /// as far as this cache goes: not for errors, which would outlive their cause, nor for 204 and 206.
     public static func isHeuristicallyCacheable(_ status: Int) -> Bool {
         switch status {
-        case 200, 203, 300, 301, 308: true
+        case 200, 203, 204, 300, 301, 308: true
         default: false
         }
     }

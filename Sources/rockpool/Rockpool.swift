@@ -1,5 +1,6 @@
 import ArgumentParser
 import CCurl
+import CZlib
 import Glibc
 
 /// The command line: subcommands, signals and wiring, nothing else.
@@ -34,6 +35,7 @@ enum Version {
 
     static var text: String {
         let curl = String(cString: curl_version())
-        return "rockpool \(number)\n\(curl)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
+        let zlib = String(cString: zlibVersion())
+        return "rockpool \(number)\n\(curl) (zlib \(zlib) at hand)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
     }
 }

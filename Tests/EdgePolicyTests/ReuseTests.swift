@@ -48,6 +48,8 @@ import Testing
             ("max-age=10", "max-stale=5", 15, .staleWhileRevalidate),
             ("max-age=10", "max-stale=5", 16, .validate(.expired)),
             ("max-age=10", "max-stale", 99_999, .staleWhileRevalidate),
+            ("max-age=10", "max-age=5, max-stale=60", 20, .staleWhileRevalidate),
+            ("max-age=10", "max-age=5, max-stale=60", 71, .validate(.expired)),
             ("max-age=10, must-revalidate", "max-stale", 11, .validate(.expired)),
             ("max-age=10", "no-cache", 1, .validate(.clientNoCache)), ("max-age=10", "no-store", 1, .fresh),
             ("max-age=10", "max-age=x, min-fresh=, max-stale=-1", 1, .fresh),
@@ -107,6 +109,11 @@ import Testing
         _ cacheControl: String, _ seconds: Int64, _ purgedAt: Int64, _ decision: Reuse.Decision
     ) throws {
         #expect(try decide(cacheControl, at: seconds, purgedAt: purgedAt) == decision)
+    }
+
+    @Test func `max-stale does not reach a soft-purged response`() throws {
+        #expect(try decide("max-age=9", client: "max-stale", at: 12) == .staleWhileRevalidate)
+        #expect(try decide("max-age=9", client: "max-stale", at: 12, purgedAt: 11) == .validate(.softPurged))
     }
 
     @Test func `a clock that steps back never makes younger`() throws {

@@ -273,7 +273,11 @@ extension Fill {
         switch plan.kind {
         case .pass:
             node.settlePass(plan, head)
-            proceed(with: passHead(head), keep: false)
+            if let stored = postHead(head, now: now) {
+                proceed(with: stored, keep: true)
+            } else {
+                proceed(with: passHead(head), keep: false)
+            }
         case .cacheable:
             if head.status == 304, plan.isConditional, let stored = plan.stored {
                 validated(stored, by: head, now: now)
@@ -286,7 +290,7 @@ extension Fill {
             }
             let isFailure = [500, 502, 503, 504].contains(head.status)
             if !isFailure { node.marks.pullSucceeded(plan.key) }
-            let fillHead = cacheableHead(head, now: now)
+            let fillHead = cacheableHead(head, traits: plan.traits, now: now)
             if fillHead.isReusable {
                 node.marks.clearHitForMiss(plan.key)
             } else {
@@ -314,9 +318,20 @@ extension Fill {
             hasBody: hasBody, metadata: nil, refusal: nil, isReusable: false, secondaryKey: nil)
     }
 
-    private func cacheableHead(_ head: ResponseHead, now: WallTime) -> FillHead {
+    /// The head of a POST's response that later GETs may have: explicitly fresh, and a representation of its target.
+    private func postHead(_ head: ResponseHead, now: WallTime) -> FillHead? {
+        guard plan.mayStorePost?(head) == true else { return nil }
+        let stored = cacheableHead(head, traits: RequestTraits(getFrom: plan.traits), now: now)
+        guard let metadata = stored.metadata else { return nil }
+        switch metadata.freshnessSource {
+        case .cdnCacheControl, .sMaxage, .maxAge, .expires: return stored
+        case .heuristic, .rule, .none: return nil
+        }
+    }
+
+    private func cacheableHead(_ head: ResponseHead, traits: RequestTraits, now: WallTime) -> FillHead {
         var verdict = Storability.decide(
-            request: plan.traits, response: head, rules: plan.rules, requestTime: requestTime, responseTime: now)
+            request: traits, response: head, rules: plan.rules, requestTime: requestTime, responseTime: now)
         let length = Self.length(head)
         if case .storable = verdict, let length, length > node.maxStoredBytes(plan.rules) {
             verdict = .notStorable(.tooLarge)
@@ -336,7 +351,7 @@ extension Fill {
                 SecondaryKey(rule: $0, request: plan.requestFields, response: head.fields)
             }
             let reusable: Bool
-            switch Reuse.decide(metadata, request: plan.traits, rules: plan.rules, now: now, softPurgedAt: nil) {
+            switch Reuse.decide(metadata, request: traits, rules: plan.rules, now: now, softPurgedAt: nil) {
             case .fresh, .staleWhileRevalidate: reusable = true
             case .validate: reusable = false
             }

@@ -29,6 +29,8 @@ struct FillPlan: Sendable {
     var pull: PullRequest
     /// The same pull without conditions, for a 304 that selects another response.
     var unconditionalFields: FieldSection?
+    /// Whether the response may be stored for later GETs although this is a POST (RFC 9110 9.3.3).
+    var mayStorePost: (@Sendable (ResponseHead) -> Bool)?
     /// Which keys a successful unsafe request invalidates.
     var invalidates: (@Sendable (ResponseHead) -> [Digest128])?
 }

@@ -1,0 +1,82 @@
+# What one needs day to day. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run build test bench lint format clean libraries test-tools bench-tools
+
+SWIFT ?= swift
+JOBS ?= $(shell nproc)
+
+# What a build needs, what it can use, and what only the tests and the benchmarks need. Debian and Ubuntu names.
+BUILD_PACKAGES := libcurl4-openssl-dev zlib1g-dev pkg-config libnghttp2-dev libbrotli-dev
+TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc
+BENCH_PACKAGES := nginx-light wrk python3 util-linux
+
+# SwiftPM does not look again when a header is installed later, so the manifest is told. Looked up when a recipe
+# runs, after packages were installed.
+LIBRARIES = $(shell for dir in /usr/include /usr/local/include; do \
+	[ -e $$dir/nghttp2/nghttp2.h ] && echo nghttp2; [ -e $$dir/brotli/encode.h ] && echo brotli; done | sort -u | xargs)
+BUILD = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) build -j $(JOBS)
+TEST = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) test
+RELEASE = .build/release/rockpool
+
+# $(call install,packages): installs those that are missing, and does nothing when none is. The tests start an nginx
+# of their own, so Debian's service must not come up by itself and take port 80: where systemd runs, a service that
+# is not there yet is masked before its package comes (`systemctl unmask nginx` undoes it); one that is there already
+# is left alone. In containers without systemd the package starts nothing.
+define install
+@missing=""; \
+for package in $(1); do \
+	dpkg-query -W -f='$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+	if ! command -v apt-get >/dev/null; then \
+		echo "Install with this system's package manager what Debian calls:$$missing" >&2; exit 1; fi; \
+	root=(env); \
+	if [ "$$(id -u)" != 0 ]; then \
+		if ! command -v sudo >/dev/null; then \
+			echo "Packages are missing. As root: apt-get install$$missing" >&2; exit 1; fi; \
+		root=(sudo env); fi; \
+	echo "Installing:$$missing"; \
+	if [[ "$$missing" == *nginx* && -d /run/systemd/system ]] && ! systemctl cat nginx.service >/dev/null 2>&1; then \
+		"$${root[@]}" systemctl mask nginx.service; fi; \
+	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get update -qq; \
+	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build, then start a node, an origin and a page that shows what happens
+	$(RELEASE) demo
+
+build: libraries ## the release binary, .build/release/rockpool
+	$(BUILD) -c release --product rockpool
+
+test: libraries test-tools ## unit and end-to-end tests, then a real documentation tree mirrored through the node
+	$(BUILD) --build-tests
+	$(BUILD) -c release --product rockpool
+	$(TEST)
+	Tests/Mirror/mirror.sh $(RELEASE)
+
+bench: build bench-tools ## us beside nginx in the same run; BENCH_OPTIONS="--rounds 5 --rows hit-1KiB,miss"
+	python3 Benchmarks/bench.py --binary $(RELEASE) $(BENCH_OPTIONS)
+
+lint: ## swift format, strict
+	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
+
+format: ## rewrite the sources as `make lint` wants them
+	$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests
+
+clean: ## remove what the build made
+	rm -rf .build Benchmarks/out
+
+libraries:
+	$(call install,$(BUILD_PACKAGES))
+
+test-tools:
+	$(call install,$(TEST_PACKAGES))
+
+bench-tools:
+	$(call install,$(BENCH_PACKAGES))

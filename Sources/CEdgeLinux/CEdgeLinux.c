@@ -1,0 +1,47 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "CEdgeLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int edge_malloc_set_mmap_threshold(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes); }
+
+int edge_malloc_set_arena_max(int arenas) { return mallopt(M_ARENA_MAX, arenas); }
+
+int edge_malloc_set_trim_threshold(int bytes) { return mallopt(M_TRIM_THRESHOLD, bytes); }
+
+int edge_malloc_trim(size_t keep) { return malloc_trim(keep); }
+
+size_t edge_malloc_usable_size(void *pointer) { return malloc_usable_size(pointer); }
+
+void edge_malloc_totals(size_t *held, size_t *in_use) {
+    struct mallinfo2 totals = mallinfo2();
+    *held = totals.arena + totals.hblkhd;
+    *in_use = totals.uordblks + totals.hblkhd;
+}
+
+int edge_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int edge_punch_hole(int fd, int64_t offset, int64_t length) {
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int edge_allocate_range(int fd, int64_t offset, int64_t length) { return fallocate(fd, 0, offset, length); }
+
+// Debian 12's headers lack the number and the structures, so they stand here as the kernel defines them.
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+int64_t edge_cached_pages(int fd, int64_t offset, int64_t length) {
+    struct { uint64_t offset, length; } range = {(uint64_t)offset, (uint64_t)length};
+    struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found = {0, 0, 0, 0, 0};
+    if (syscall(SYS_cachestat, (long)fd, &range, &found, 0L) != 0) return -1;
+    return (int64_t)found.cached;
+}

@@ -1,0 +1,36 @@
+import NIOCore
+
+/// A body at rest: exactly sized memory under a ByteBuffer, or pages of a file in memory that `sendfile`
+/// can serve.
+public enum StoredBody: Sendable {
+    case memory(ByteBuffer)
+    case pages(PageExtent)
+
+    /// Bytes of the body.
+    public var count: Int {
+        switch self {
+        case .memory(let buffer): buffer.readableBytes
+        case .pages(let extent): extent.count
+        }
+    }
+
+    /// The whole body as a buffer, without a copy.
+    public var buffer: ByteBuffer {
+        switch self {
+        case .memory(let buffer): buffer
+        case .pages(let extent): extent.buffer
+        }
+    }
+
+    /// The bytes that are held for the body, with what the allocator adds. A buffer counts with the whole
+    /// storage under it, also where it shows but a part.
+    public var heldBytes: Int {
+        switch self {
+        case .memory(let buffer):
+            if buffer.storageCapacity == 0 { return 0 }
+            return ExactStorage.heldBytes(buffer.storageCapacity) + ExactStorage.bufferStorageBytes
+        case .pages(let extent):
+            return extent.heldBytes + 2 * ExactStorage.bufferStorageBytes
+        }
+    }
+}

@@ -1,0 +1,86 @@
+import EdgeNode
+import EdgeOrigin
+import EdgePolicy
+import EdgeServer
+import NIOCore
+import NIOPosix
+
+/// A whole node in this process: store, pulls, one listener on a free port.
+public final class TestNode: Sendable {
+    public let node: Node
+    public let port: Int
+    private let listener: Listener
+    private let group: MultiThreadedEventLoopGroup
+
+    /// Starts a node in front of the origin at `originURL` that serves every host.
+    ///
+    /// - Parameter configure: changes to that configuration.
+    public static func start(
+        origin originURL: String, loops: Int = 1, limits: ConnectionLimits = ConnectionLimits(),
+        _ configure: (inout NodeConfiguration) -> Void = { _ in }
+    ) async throws -> TestNode {
+        var configuration = NodeConfiguration.forSingleOrigin(url: originURL)
+        configuration.cache.memoryBytes = 64 << 20
+        configuration.log.access = .off
+        configure(&configuration)
+        let node = Node(configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil)
+        node.pulls.start()
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+        let listener = Listener(node: node, group: group, limits: limits)
+        do {
+            let ports = try await listener.start([ListenAddress(host: "127.0.0.1", port: 0)])
+            return TestNode(node, listener, group, ports[0])
+        } catch {
+            node.pulls.shutdown()
+            try await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private init(_ node: Node, _ listener: Listener, _ group: MultiThreadedEventLoopGroup, _ port: Int) {
+        self.node = node
+        self.listener = listener
+        self.group = group
+        self.port = port
+    }
+
+    public var connectionCount: Int { listener.connectionCount }
+
+    public func stop() async throws {
+        await listener.drain(within: 0)
+        try await group.shutdownGracefully()
+        try await onThread { self.node.pulls.shutdown() }
+    }
+
+    /// One request on a connection of its own.
+    public func fetch(
+        _ method: String = "GET", _ target: String, _ fields: [String] = [], body: String? = nil,
+        version: String = "1.1"
+    ) async throws -> ClientResponse {
+        try await RawClient.exchange(port: port, method, target, version: version, fields, body: body)
+    }
+
+    public func connect(receiveBufferBytes: Int32? = nil) throws -> RawClient {
+        try RawClient(port: port, receiveBufferBytes: receiveBufferBytes)
+    }
+}
+
+/// Runs `body` with an origin that answers as `script` says and a node in front of it, and ends both.
+public func withNode(
+    script: @escaping ScriptedServer.Script, readsBodies: Bool = true, loops: Int = 1,
+    limits: ConnectionLimits = ConnectionLimits(), configure: (inout NodeConfiguration) -> Void = { _ in },
+    _ body: (TestNode, ScriptedServer) async throws -> Void
+) async throws {
+    let origin = try ScriptedServer(readsBodies: readsBodies, script)
+    defer { origin.stop() }
+    let node = try await TestNode.start(origin: origin.url, loops: loops, limits: limits, configure)
+    do {
+        try await body(node, origin)
+    } catch {
+        origin.stop()
+        try await node.stop()
+        throw error
+    }
+    origin.stop()
+    try await node.stop()
+}
