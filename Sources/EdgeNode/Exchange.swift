@@ -218,7 +218,7 @@ public final class Exchange: @unchecked Sendable {
             status.ttlSeconds = ttlSeconds(metadata, now)
         }
         record.set(outcome, reason)
-        let answer = FillResponse(fill: fill, head: head, cacheStatus: status)
+        let answer = FillResponse(fill: fill, head: head, cacheStatus: status, isLeader: isLeader)
         switch answer.shape(for: request, isPass: isPass) {
         case .notModified: sendNotModified(head.clientFields, status, ageSeconds: head.initialAgeSeconds, fill)
         case .whole: sendWhole(answer)
@@ -229,7 +229,7 @@ public final class Exchange: @unchecked Sendable {
     private func sendWhole(_ answer: FillResponse) {
         let head = answer.head
         var writer = HeadWriter(status: head.response.status, reason: head.response.reason)
-        var fields = head.clientFields
+        var fields = answer.fields
         request.rules.edit(&fields)
         writer.append(fields)
         if head.metadata != nil, head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(head.initialAgeSeconds)) }
@@ -253,7 +253,7 @@ public final class Exchange: @unchecked Sendable {
 
     private func sendSingle(_ answer: FillResponse, _ range: Range<Int64>, of length: Int64) {
         var writer = HeadWriter(status: 206)
-        var fields = answer.head.clientFields
+        var fields = answer.fields
         request.rules.edit(&fields)
         writer.append(fields)
         if answer.head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(answer.head.initialAgeSeconds)) }

@@ -57,6 +57,10 @@ struct FillResponse {
     let fill: Fill
     let head: FillHead
     let cacheStatus: CacheStatus
+    let isLeader: Bool
+
+    /// The fields that this client gets.
+    var fields: FieldSection { isLeader ? head.leaderFields : head.clientFields }
 
     /// A pass is answered as the origin did. What was pulled whole is cut to what this client asked for.
     func shape(for request: ExchangeRequest, isPass: Bool) -> Shape {

@@ -253,7 +253,7 @@ public final class LoopContext {
         let request = exchange.request
         exchange.candidate = stored
         if let (reason, probes) = staleAtOnce(request, stored) {
-            if probes { refreshBehind(exchange, stored, hint) }
+            if probes { pullBehind(exchange, stored, hint) }
             exchange.serve(stored, as: .hit, outcome: .stale, reason: reason)
             return
         }
@@ -287,10 +287,16 @@ public final class LoopContext {
         return nil
     }
 
-    /// One pull behind the answer (stale-while-revalidate, or a probe of what failed).
+    /// Stale-while-revalidate: one pull behind the answer, unless the key is known to fail.
     private func refreshBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
         let request = exchange.request
         if case .backingOff = node.marks.standing(request.key, now: request.started) { return }
+        pullBehind(exchange, stored, hint)
+    }
+
+    /// One pull that no client waits for, unless one is under way.
+    private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
+        let request = exchange.request
         let node = node
         let place = node.collapser.join(request.key, request: request.head.fields, hint: hint) {
             Fill(plan: self.plan(request, validating: stored), node: node)
@@ -348,6 +354,7 @@ public final class LoopContext {
         var fields = ForwardedFields.rewriteRequest(head: head, context: context)
         fields.remove(.host)
         fields.remove(.contentLength)
+        countDownMaxForwards(head, &fields)
         var conditional = fields
         let conditions = isCacheable ? stored.map { Validation.conditionalFields(for: $0.fields) } ?? [] : []
         let isConditional = !conditions.isEmpty
@@ -373,6 +380,16 @@ public final class LoopContext {
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName, stored: stored,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)
+    }
+
+    /// RFC 9110 7.6.2: an intermediary that forwards OPTIONS takes one off Max-Forwards.
+    private func countDownMaxForwards(_ head: RequestHead, _ fields: inout FieldSection) {
+        guard head.method == .options, let text = head.fields.first(.maxForwards), !text.isEmpty, text.count < 10,
+            text.allSatisfy(Octet.isDigit)
+        else { return }
+        let hops = text.reduce(0) { $0 * 10 + Int($1 - 48) }
+        fields.remove(.maxForwards)
+        fields.append(.maxForwards, String(max(0, hops - 1)))
     }
 
     // MARK: The end of a request

@@ -5,6 +5,7 @@ import EdgeConfig
 import EdgeNode
 import EdgeOrigin
 import EdgeServer
+import EdgeStore
 import Foundation
 import Logging
 import NIOCore
@@ -28,6 +29,7 @@ struct NodeService: Sendable {
     }
 
     func run() async throws {
+        MemoryTier.configureAllocator(heaps: 2)
         var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
         let directory = try CacheDirectory(configuration.cache.directory)
@@ -86,6 +88,7 @@ struct NodeService: Sendable {
                     .init(service: DrainService(node: node, listener: listener)),
                     .init(service: admin),
                     .init(service: ReloadService(reload: reload)),
+                    .init(service: StoreMaintenance(node: node)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
         try await services.run()

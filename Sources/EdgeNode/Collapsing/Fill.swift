@@ -355,8 +355,13 @@ extension Fill {
             case .fresh, .staleWhileRevalidate: reusable = true
             case .validate: reusable = false
             }
+            var leaderFields: FieldSection?
+            if !drop.isEmpty {
+                leaderFields = ResponseFields.forStorage(head.fields, drop: [], status: head.status, receivedAt: now)
+            }
             return FillHead(
-                response: head, clientFields: fields, contentLength: length, hasBody: hasBody, metadata: metadata,
+                response: head, clientFields: fields, leaderFields: leaderFields, contentLength: length,
+                hasBody: hasBody, metadata: metadata,
                 refusal: nil, isReusable: reusable, secondaryKey: secondaryKey)
         }
     }

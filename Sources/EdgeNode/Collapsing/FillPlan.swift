@@ -38,8 +38,10 @@ struct FillPlan: Sendable {
 /// The head of a fill's response and what the rules make of it.
 final class FillHead: Sendable {
     let response: ResponseHead
-    /// What clients get: end-to-end fields without Content-Length.
+    /// What clients get: end-to-end fields without Content-Length. Of a storable response, what is stored.
     let clientFields: FieldSection
+    /// What the client gets that asked: also the fields that a qualified no-cache or private keeps from reuse.
+    let leaderFields: FieldSection
     let contentLength: Int64?
     let hasBody: Bool
     /// What makes it storable; nil where it is not.
@@ -52,11 +54,12 @@ final class FillHead: Sendable {
     let initialAgeSeconds: Int64
 
     init(
-        response: ResponseHead, clientFields: FieldSection, contentLength: Int64?, hasBody: Bool,
+        response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil, contentLength: Int64?, hasBody: Bool,
         metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, secondaryKey: SecondaryKey?
     ) {
         self.response = response
         self.clientFields = clientFields
+        self.leaderFields = leaderFields ?? clientFields
         self.contentLength = contentLength
         self.hasBody = hasBody
         self.metadata = metadata

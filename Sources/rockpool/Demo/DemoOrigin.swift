@@ -77,12 +77,16 @@ final class DemoOrigin: Sendable {
 
     /// Takes the origin up or down; the future is done when connecting works, or is refused.
     func setUp(_ up: Bool) -> EventLoopFuture<Void> {
-        state.withLock { state in
-            let change = state.change.flatMapError { _ in self.group.next().makeSucceededVoidFuture() }
-                .flatMap { up ? self.listen() : self.vanish() }
-            state.change = change
-            return change
+        let promise = group.next().makePromise(of: Void.self)
+        let before = state.withLock { state in
+            defer { state.change = promise.futureResult }
+            return state.change
         }
+        // Outside the lock: a future that is done already runs its continuation at once.
+        before.flatMapError { _ in self.group.next().makeSucceededVoidFuture() }
+            .flatMap { up ? self.listen() : self.vanish() }
+            .cascade(to: promise)
+        return promise.futureResult
     }
 
     func shutdown() async throws {
