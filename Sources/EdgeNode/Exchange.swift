@@ -28,6 +28,9 @@ public protocol ExchangeDelegate: AnyObject {
 ///
 // Sendable because a fill holds it; every access happens on `eventLoop`.
 public final class Exchange: @unchecked Sendable {
+    /// Rounds of sending, of up to half a mebibyte each, before other connections of the loop have their turn.
+    private static let maxRounds = 8
+
     enum Phase {
         case begun
         case waiting(Fill, isLeader: Bool)
@@ -288,10 +291,42 @@ public final class Exchange: @unchecked Sendable {
     private func pump() {
         guard !isPumping, case .delivering(var delivery, let fill) = phase, let delegate else { return }
         isPumping = true
-        defer { isPumping = false }
-        var end: FieldSection??
-        var failed = false
-        sending: while delegate.exchangeMaySend {
+        var outcome = Pumped.full
+        var rounds = 0
+        // A flush may make room at once, and its event then finds this function busy: so look again.
+        repeat {
+            outcome = send(&delivery, delegate)
+            if case .delivering = phase { phase = .delivering(delivery, fill) }
+            delegate.exchangeFlush(self)
+            rounds += 1
+        } while outcome == .full && delegate.exchangeMaySend && self.delegate != nil && rounds < Self.maxRounds
+        isPumping = false
+        if outcome == .full, delegate.exchangeMaySend, rounds == Self.maxRounds {
+            // A client that takes all it gets must not keep its loop from the others.
+            eventLoop.execute { self.connectionWritable() }
+        }
+        guard case .delivering = phase else { return }
+        switch outcome {
+        case .full, .waiting: break
+        case .failed: abort(fill)
+        case .ended:
+            fill?.detach(self)
+            finish()
+        }
+    }
+
+    /// Why a round of sending stopped.
+    private enum Pumped {
+        /// The connection takes no more for now.
+        case full
+        /// The fill has no more for now.
+        case waiting
+        case ended
+        case failed
+    }
+
+    private func send(_ delivery: inout Delivery, _ delegate: any ExchangeDelegate) -> Pumped {
+        while delegate.exchangeMaySend {
             switch delivery.next(self) {
             case .send(.bytes(let bytes)):
                 record.bodyBytes += Int64(bytes.readableBytes)
@@ -302,30 +337,18 @@ public final class Exchange: @unchecked Sendable {
             case .sendChunk(let bytes):
                 record.bodyBytes += Int64(bytes.readableBytes)
                 sendChunk(bytes, delegate)
-            case .wait: break sending
+            case .wait: return .waiting
             case .end(let trailers):
-                end = .some(trailers)
-                break sending
-            case .failed:
-                failed = true
-                break sending
+                if isChunked(delivery) { sendLastChunk(trailers, delegate) }
+                return .ended
+            case .failed: return .failed
             }
         }
-        phase = .delivering(delivery, fill)
-        if failed {
-            abort(fill)
-        } else if case .some(let trailers) = end {
-            if isChunked(fill, delivery) { sendLastChunk(trailers, delegate) }
-            delegate.exchangeFlush(self)
-            fill?.detach(self)
-            finish()
-        } else {
-            delegate.exchangeFlush(self)
-        }
+        return .full
     }
 
-    private func isChunked(_ fill: Fill?, _ delivery: Delivery) -> Bool {
-        fill != nil && !delivery.hasLength && request.head.minorVersion >= 1
+    private func isChunked(_ delivery: Delivery) -> Bool {
+        !delivery.hasLength && request.head.minorVersion >= 1
     }
 
     private func sendChunk(_ bytes: ByteBuffer, _ delegate: any ExchangeDelegate) {

@@ -40,6 +40,7 @@ final class PullLoop: @unchecked Sendable {
     private var multi: UnsafeMutableRawPointer?
     private var handles: EasyHandles?
     private var transfers: [UInt64: PullTransfer] = [:]
+    private var touchedTransfers: [PullTransfer] = []
     private var curlDeadline: MonotonicTime?
     private var nextTick = MonotonicTime(nanoseconds: 0)
     private var isStopping = false
@@ -118,7 +119,8 @@ final class PullLoop: @unchecked Sendable {
             return (!inbox.isAwake, false)
         }
         if isClosed, case .start(let transfer) = command {
-            transfer.fail(Self.failure(.cancelled, .edge, "the node is shutting down"))
+            transfer.sink.pullFailed(Self.failure(.cancelled, .edge, "the node is shutting down"))
+            transfer.sink.pullSettled()
         }
         guard wakes else { return }
         var one: UInt64 = 1
@@ -173,8 +175,10 @@ final class PullLoop: @unchecked Sendable {
             runTimer()
             collect()
             tick()
+            settle()
         }
         finishAll()
+        settle()
         handles = nil
         curl_multi_cleanup(multi)
     }
@@ -239,6 +243,18 @@ final class PullLoop: @unchecked Sendable {
             guard let user else { continue }
             finished(Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue(), result)
         }
+    }
+
+    func touched(_ transfer: PullTransfer) { touchedTransfers.append(transfer) }
+
+    /// Tells the sinks that heard something that this was all for now.
+    private func settle() {
+        guard !touchedTransfers.isEmpty else { return }
+        for transfer in touchedTransfers {
+            transfer.isTouched = false
+            transfer.sink.pullSettled()
+        }
+        touchedTransfers.removeAll(keepingCapacity: true)
     }
 
     /// Ends everything: the node shuts down.
@@ -566,4 +582,5 @@ private final class HealthSink: PullSink {
     func pullCompleted(closeDelimited: Bool) { done((200..<400).contains(status.load(ordering: .relaxed))) }
     func pullFailed(_ failure: PullFailure) { done(false) }
     func pullUploadWritable() {}
+    func pullSettled() {}
 }

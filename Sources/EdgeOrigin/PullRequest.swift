@@ -56,4 +56,7 @@ public protocol PullSink: AnyObject, Sendable {
     func pullFailed(_ failure: PullFailure)
     /// The upload's buffer has room again.
     func pullUploadWritable()
+    /// All that the pull thread has for now was handed over: time to wake whoever waits. A head, its body and its end
+    /// that came together are one wake.
+    func pullSettled()
 }

@@ -23,6 +23,8 @@ final class PullTransfer: @unchecked Sendable {
     var isActive = false
     var isPaused = false
     var socketWasUnclean = false
+    /// The sink was told something since it was last told to settle.
+    var isTouched = false
     /// The sink has had its last word.
     var isOver = false
 
@@ -78,6 +80,7 @@ final class PullTransfer: @unchecked Sendable {
     func read(line: UnsafeBufferPointer<UInt8>) -> Bool {
         lastProgress = SystemClock.monotonic()
         hasAnyLine = true
+        touch()
         if hasHead { return readTrailer(line) }
         switch parser.read(line: line) {
         case .needMore: return true
@@ -117,6 +120,7 @@ final class PullTransfer: @unchecked Sendable {
     func read(body: UnsafeRawBufferPointer) -> Bool {
         lastProgress = SystemClock.monotonic()
         guard !isOver else { return true }
+        touch()
         guard sink.pull(body: body) else {
             isPaused = true
             return false
@@ -125,11 +129,18 @@ final class PullTransfer: @unchecked Sendable {
         return true
     }
 
+    private func touch() {
+        guard !isTouched else { return }
+        isTouched = true
+        handle.loopForCallbacks?.touched(self)
+    }
+
     // MARK: The last word
 
     func complete() {
         guard !isOver else { return }
         isOver = true
+        touch()
         if !trailers.isEmpty { sink.pull(trailers: trailers) }
         sink.pullCompleted(closeDelimited: isCloseDelimited)
     }
@@ -137,6 +148,7 @@ final class PullTransfer: @unchecked Sendable {
     func fail(_ failure: PullFailure) {
         guard !isOver else { return }
         isOver = true
+        touch()
         sink.pullFailed(failure)
     }
 

@@ -15,7 +15,9 @@ struct CaseRun {
         let collected = Watched<[String]>([])
         try await withNode(
             script: { _ in
-                answers.change { $0.isEmpty ? [.response(599, ["Cache-Control: no-store"])] : $0.removeFirst() }
+                answers.change {
+                    $0.isEmpty ? [.response(599, ["Cache-Control: no-store"])] : $0.removeFirst()
+                }
             },
             configure: { testCase.site?.apply(to: &$0) }
         ) { node, origin in
@@ -46,7 +48,8 @@ struct CaseRun {
         var problems: [String] = []
         let seen = Array(origin.requests.dropFirst(before))
         if seen.count != asked {
-            problems.append("the origin was asked \(seen.count) times, expected \(asked): \(seen.map(\.head))")
+            problems.append(
+                "the origin was asked \(seen.count) times, expected \(asked): \(seen.map(\.head))")
         }
         if let expected = step.originRequest {
             if let request = seen.last {
@@ -121,9 +124,15 @@ struct CaseRun {
         _ request: RecordedRequest, _ expected: ConformanceCase.OriginRequestExpectation
     ) -> [String] {
         var problems: [String] = []
-        if let method = expected.method, method != request.method { problems.append("the origin got \(request.method)") }
-        if let target = expected.target, target != request.target { problems.append("the origin got \(request.target)") }
-        if let body = expected.body, body != request.text { problems.append("the origin got the body \(request.text)") }
+        if let method = expected.method, method != request.method {
+            problems.append("the origin got \(request.method)")
+        }
+        if let target = expected.target, target != request.target {
+            problems.append("the origin got \(request.target)")
+        }
+        if let body = expected.body, body != request.text {
+            problems.append("the origin got the body \(request.text)")
+        }
         for (name, matcher) in expected.fields ?? [:] {
             if let problem = matcher.problem(name, request.fields[name], dates.expand) {
                 problems.append("to the origin: \(problem)")
@@ -141,7 +150,9 @@ struct CaseRun {
             problems.append("the body is \"\(response.text.prefix(500))\", expected \"\(body)\"")
         }
         for (name, matcher) in expected.fields ?? [:] {
-            if let problem = matcher.problem(name, response.fields[name], dates.expand) { problems.append(problem) }
+            if let problem = matcher.problem(name, response.fields[name], dates.expand) {
+                problems.append(problem)
+            }
         }
         for (name, matcher) in expected.trailers ?? [:] {
             if let problem = matcher.problem(name, response.trailers[name], dates.expand) {
@@ -149,7 +160,8 @@ struct CaseRun {
             }
         }
         if let interims = expected.interims, interims != response.interims.map(\.status) {
-            problems.append("the interim responses are \(response.interims.map(\.status)), expected \(interims)")
+            problems.append(
+                "the interim responses are \(response.interims.map(\.status)), expected \(interims)")
         }
         if let error = expected.proxyStatus, response.proxyStatus?.contains("error=\(error)") != true {
             problems.append("Proxy-Status is \(response.proxyStatus ?? "absent"), expected \(error)")
@@ -160,11 +172,14 @@ struct CaseRun {
     private func checkCacheStatus(_ response: ClientResponse, _ expected: [String]) -> [String] {
         guard !expected.isEmpty else { return [] }
         let parameters = (response.cacheStatus ?? "").split(separator: ";").map { $0.drop { $0 == " " } }
-        guard parameters.first == "rockpool" else { return ["Cache-Status is \(response.cacheStatus ?? "absent")"] }
+        guard parameters.first == "rockpool" else {
+            return ["Cache-Status is \(response.cacheStatus ?? "absent")"]
+        }
         return expected.compactMap { word in
             let isWanted = !word.hasPrefix("!")
             let isThere = parameters.contains { $0 == word.drop { $0 == "!" } }
-            return isThere == isWanted ? nil : "Cache-Status is \(response.cacheStatus ?? ""), expected \(word)"
+            return isThere == isWanted
+                ? nil : "Cache-Status is \(response.cacheStatus ?? ""), expected \(word)"
         }
     }
 }

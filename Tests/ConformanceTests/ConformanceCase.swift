@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// One case of the tables in `fixtures/conformance`: a site, and steps of request, origin answer and expectation.
+/// One case of the tables in `fixtures/conformance`: a site, and steps of request, origin answer and
+/// expectation.
 struct ConformanceCase: Decodable, Sendable, CustomTestStringConvertible {
     /// Unique over all files; names the case in a failure.
     let id: String
@@ -53,8 +54,8 @@ extension ConformanceCase {
         }
     }
 
-    /// The answer of the origin: `"down"` (it refuses connections), `"reset"` (it resets the connection when the
-    /// request has come), `"close"` (it ends the connection without a byte), or a response.
+    /// The answer of the origin: `"down"` (it refuses connections), `"reset"` (it resets the connection when
+    /// the request has come), `"close"` (it ends the connection without a byte), or a response.
     enum OriginAnswer: Decodable, Sendable {
         case down
         case reset
@@ -109,7 +110,7 @@ extension ConformanceCase {
         let body: String?
         let fields: [String: FieldMatcher]?
         let trailers: [String: FieldMatcher]?
-        /// Parameters that our member of Cache-Status has (`hit`, `fwd=stale`), or with `!` before them has not.
+        /// Parameters that our member of Cache-Status has (`hit`, `fwd=stale`), or with `!` has not.
         let cacheStatus: [String]?
         /// The error type of Proxy-Status; the answer is the node's own.
         let proxyStatus: String?

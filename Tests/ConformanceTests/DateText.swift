@@ -20,7 +20,9 @@ struct DateText: Sendable {
     private func date(_ word: Substring) -> String? {
         let name = word.prefix { $0.isLetter || $0.isNumber }
         let offset = word.dropFirst(name.count)
-        guard let format = Self.formats[String(name)], let seconds = offset.isEmpty ? 0 : Int(offset) else { return nil }
+        guard let format = Self.formats[String(name)], let seconds = offset.isEmpty ? 0 : Int(offset) else {
+            return nil
+        }
         let formatter = DateFormatter()
         formatter.locale = Locale(identifier: "en_US_POSIX")
         formatter.timeZone = TimeZone(identifier: "GMT")

@@ -50,7 +50,8 @@ struct FieldMatcher: Decodable, Sendable {
         case .present: return value != nil ? nil : "\(name) is absent"
         case .contains(let text):
             let text = expand(text)
-            return value?.contains(text) == true ? nil : "\(name) is \(shown), expected to contain \"\(text)\""
+            return value?.contains(text) == true
+                ? nil : "\(name) is \(shown), expected to contain \"\(text)\""
         case .lacks(let text):
             return value?.contains(text) == true ? "\(name) is \(shown), expected without \"\(text)\"" : nil
         case .number(let range):

@@ -49,7 +49,9 @@ struct SiteOptions: Decodable, Sendable {
             rule.match = .init(path: path)
             if let ttl {
                 var byStatus: [Int: Int64] = [:]
-                for (status, milliseconds) in ttl { if let code = Int(status) { byStatus[code] = milliseconds } }
+                for (status, milliseconds) in ttl {
+                    if let code = Int(status) { byStatus[code] = milliseconds }
+                }
                 rule.lifetimes = .init(defaultMilliseconds: ttl["default"], byStatus: byStatus)
             }
             rule.overridesOrigin = override
@@ -57,7 +59,8 @@ struct SiteOptions: Decodable, Sendable {
             if let query {
                 rule.query =
                     query.ignore == true
-                    ? .ignore : query.keep.map { .keep($0) } ?? .drop(query.drop ?? [], sort: query.sort ?? false)
+                    ? .ignore
+                    : query.keep.map { .keep($0) } ?? .drop(query.drop ?? [], sort: query.sort ?? false)
             }
             rule.cookies = cookies.flatMap { CachingRules.Cookies(rawValue: $0) }
             rule.response = response?.configuration
@@ -82,7 +85,9 @@ struct SiteOptions: Decodable, Sendable {
         if let maxVariants { configuration.cache.maxVariants = maxVariants }
         guard let stale else { return }
         configuration.sites[0].stale.ifErrorMilliseconds = stale.ifError
-        if let milliseconds = stale.ifUnreachable { configuration.sites[0].stale.ifUnreachableMilliseconds = milliseconds }
+        if let milliseconds = stale.ifUnreachable {
+            configuration.sites[0].stale.ifUnreachableMilliseconds = milliseconds
+        }
         configuration.sites[0].stale.whileRevalidateMilliseconds = stale.whileRevalidate
         configuration.sites[0].stale.afterMilliseconds = stale.after
         configuration.sites[0].stale.despiteSharedMaxAge = stale.despiteSharedMaxAge ?? false

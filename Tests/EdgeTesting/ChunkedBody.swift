@@ -26,7 +26,9 @@ enum ChunkedBody {
 
     private static func readSize(_ stream: SocketStream, _ deadline: Deadline) throws -> Int {
         let line = String(decoding: try stream.readLine(until: deadline), as: UTF8.self)
-        guard let size = Int(line, radix: 16), size >= 0 else { throw TestFailure("no chunk size: \(line.debugDescription)") }
+        guard let size = Int(line, radix: 16), size >= 0 else {
+            throw TestFailure("no chunk size: \(line.debugDescription)")
+        }
         return size
     }
 

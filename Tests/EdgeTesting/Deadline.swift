@@ -1,6 +1,7 @@
 import Foundation
 
-/// A point in time after which a wait has failed. Tests wait for events; a deadline only ends a test that hangs.
+/// A point in time after which a wait has failed. Tests wait for events; a deadline only ends a test that
+/// hangs.
 public struct Deadline: Sendable {
     private let instant: ContinuousClock.Instant
 

@@ -132,7 +132,8 @@ public final class RawClient: Sendable {
 extension RawClient {
     /// One request on a connection of its own.
     public static func exchange(
-        port: Int, _ method: String = "GET", _ target: String, host: String = "case.test", version: String = "1.1",
+        port: Int, _ method: String = "GET", _ target: String, host: String = "case.test",
+        version: String = "1.1",
         _ fields: [String] = [], body: String? = nil
     ) async throws -> ClientResponse {
         let client = try RawClient(port: port)

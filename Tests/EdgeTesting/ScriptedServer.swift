@@ -72,7 +72,9 @@ public final class ScriptedServer: Sendable {
 
     private func wait(_ what: String, _ isMet: @escaping @Sendable (State) -> Bool) async throws {
         let isInTime = try await onThread { self.state.block(until: .standard, isMet) }
-        if !isInTime { throw TestFailure("the origin waited in vain for \(what); requests: \(requests.map(\.head))") }
+        if !isInTime {
+            throw TestFailure("the origin waited in vain for \(what); requests: \(requests.map(\.head))")
+        }
     }
 
     // MARK: Coming and going

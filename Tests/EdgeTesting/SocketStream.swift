@@ -40,7 +40,9 @@ final class SocketStream: @unchecked Sendable {
         address.sin_port = in_port_t(port).bigEndian
         address.sin_addr.s_addr = inet_addr("127.0.0.1")
         return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
     }
 
@@ -98,7 +100,8 @@ final class SocketStream: @unchecked Sendable {
         var searched = 0
         while true {
             if buffer.count >= end.count {
-                for index in searched...(buffer.count - end.count) where buffer[index..<index + end.count].elementsEqual(end) {
+                for index in searched...(buffer.count - end.count)
+                where buffer[index..<index + end.count].elementsEqual(end) {
                     return take(index + end.count)
                 }
                 searched = buffer.count - end.count + 1
@@ -120,7 +123,9 @@ final class SocketStream: @unchecked Sendable {
     func write(_ bytes: [UInt8], stallingAfter stall: Deadline) throws -> Int {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             if count >= 0 {
                 sent += count
             } else if errno == EAGAIN {

@@ -8,6 +8,8 @@ import Testing
 @Suite struct StaleTests {
     /// Stale when it arrives, and validated from then on.
     private static let stale = ["Cache-Control: max-age=60", "Age: 90", "ETag: \"a\""]
+    /// The same on a connection that ends: on a reused one a failed GET may be sent again (RFC 9112 9.3.1).
+    private static let staleOnce = stale + ["Connection: close"]
 
     enum Failure: String, CaseIterable, CustomTestStringConvertible {
         case refuses, resets, closes, answers503, saysNothing
@@ -30,7 +32,7 @@ import Testing
         _ body: (TestNode, ScriptedServer) async throws -> Void
     ) async throws {
         try await withNode(
-            script: { $0.number == 0 ? [.response(200, Self.stale, body: "old")] : failure.script },
+            script: { $0.number == 0 ? [.response(200, Self.staleOnce, body: "old")] : failure.script },
             configure: { configuration in
                 configuration.sites[0].stale.ifErrorMilliseconds = 3_600_000
                 configuration.origins["main"]?.firstByteTimeoutMilliseconds = 300
@@ -54,7 +56,8 @@ import Testing
     }
 
     @Test(arguments: Failure.allCases)
-    func `during the back-off the stale response comes at once, without a pull`(failure: Failure) async throws {
+    func `during the back-off the stale response comes at once, without a pull`(failure: Failure) async throws
+    {
         try await Self.withStale(failure) { node, origin in
             _ = try await node.fetch("GET", "/r")
             let asked = origin.requestCount
@@ -122,10 +125,10 @@ import Testing
             let response = try await node.fetch("GET", "/r")
             #expect(response.text == "old")
             #expect(response.cacheStatus?.contains("detail=stale-after") == true)
+            #expect(origin.requestCount == 2)
             gate.open()
             try await origin.waitForAnswers(count: 2)
             #expect(try await Self.eventually(node) == "new")
-            #expect(origin.requestCount == 2)
         }
     }
 
@@ -163,10 +166,10 @@ import Testing
                 #expect(response.cacheStatus?.contains("stale-while-revalidate") == true)
             }
             try await origin.waitForRequests(count: 2)
+            #expect(origin.requestCount == 2)
             gate.open()
             try await origin.waitForAnswers(count: 2)
             #expect(try await Self.eventually(node) == "new")
-            #expect(origin.requestCount == 2)
         }
     }
 
@@ -186,8 +189,8 @@ import Testing
             while origin.requestCount < 3, !deadline.isOver {
                 #expect(try await node.fetch("GET", "/r").text == "old")
             }
-            let last = try #require(origin.requests.last)
-            #expect(last.fields["If-None-Match"] == "\"a\"")
+            let probe = try #require(origin.requests.dropFirst(2).first)
+            #expect(probe.fields["If-None-Match"] == "\"a\"")
         }
     }
 

@@ -259,11 +259,7 @@ extension Fill {
     fileprivate func interim(_ head: ResponseHead) {
         // 100 answers an Expect that was never sent on; 102 and above are the client's (RFC 9110 15.2).
         guard head.status != 100 else { return }
-        let loops = state.withLock { state in
-            state.interims.append(head)
-            return wake(&state)
-        }
-        deliver(to: loops)
+        state.withLock { $0.interims.append(head) }
     }
 
     fileprivate func received(head: ResponseHead) {
@@ -376,16 +372,14 @@ extension Fill {
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
         let slabBytes = wanted > 0 && node.store.reserveFill(bytes: wanted) ? wanted : 0
         let slab = slabBytes > 0 ? node.makeSlab(slabBytes) : nil
-        let loops = state.withLock { state in
+        state.withLock { state in
             state.head = head
             state.phase = .streaming
             state.isKeeping = keep && !state.isDiscarded && slabBytes == wanted
             state.slab = slab
             state.reservedBytes = slabBytes
             if !state.isKeeping, state.loops.allSatisfy({ $0.readers.isEmpty }) { cancelled = state.handle }
-            return wake(&state)
         }
-        deliver(to: loops)
         cancelled?.cancel()
     }
 
@@ -442,16 +436,11 @@ extension Fill {
 
     private func answer(_ answer: FillAnswer) {
         node.collapser.leave(self)
-        let loops = state.withLock { state in
-            state.phase = .answered(answer)
-            return wake(&state)
-        }
-        deliver(to: loops)
+        state.withLock { $0.phase = .answered(answer) }
     }
 
     /// Takes body bytes; false pauses the pull, and the same bytes come again when it resumes.
     fileprivate func received(body: UnsafeRawBufferPointer) -> Bool {
-        var loops: [any EventLoop] = []
         var exhausted: PullHandle?
         let accepted: Bool = state.withLock { state in
             if case .answered = state.phase { return true }
@@ -472,10 +461,8 @@ extension Fill {
                 }
             }
             state.received += Int64(body.count)
-            loops = wake(&state)
             return true
         }
-        deliver(to: loops)
         exhausted?.cancel()
         return accepted
     }
@@ -512,14 +499,12 @@ extension Fill {
         } else if finished.reserved > 0 {
             node.store.releaseFill(bytes: finished.reserved)
         }
-        let loops = state.withLock { state in
+        state.withLock { state in
             state.stored = stored
             state.phase = .complete
             state.reservedBytes = 0
-            return wake(&state)
         }
         node.collapser.leave(self)
-        deliver(to: loops)
     }
 
     private func wholeBody(_ state: borrowing State) -> StoredBody {
@@ -552,15 +537,14 @@ extension Fill {
             answer(.stale(stored, reason, forwardStatus: nil))
             return
         }
-        let (loops, reserved) = state.withLock { state in
+        let reserved = state.withLock { state in
             let reserved = state.reservedBytes
             state.phase = .failed(failure)
             state.isKeeping = false
             state.reservedBytes = 0
-            return (wake(&state), reserved)
+            return reserved
         }
         if reserved > 0 { node.store.releaseFill(bytes: reserved) }
-        deliver(to: loops)
     }
 
     private func staleInsteadOf(_ failure: PullFailure, _ stored: StoredResponse, _ now: WallTime) -> Reason? {
@@ -573,6 +557,12 @@ extension Fill {
             if case .allowed(let reason) = verdict { return reason }
         }
         return nil
+    }
+
+    /// Wakes the readers of whatever came since the last time.
+    fileprivate func settled() {
+        let loops = state.withLock { wake(&$0) }
+        deliver(to: loops)
     }
 
     fileprivate func uploadWritable() {
@@ -602,4 +592,5 @@ private final class FillAttempt: PullSink {
     func pullCompleted(closeDelimited: Bool) { if fill.isCurrent(number) { fill.completed() } }
     func pullFailed(_ failure: PullFailure) { if fill.isCurrent(number) { fill.failed(failure) } }
     func pullUploadWritable() { fill.uploadWritable() }
+    func pullSettled() { fill.settled() }
 }

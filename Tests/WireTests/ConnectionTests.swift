@@ -1,0 +1,240 @@
+import EdgeNode
+import EdgeServer
+import EdgeTesting
+import Testing
+
+/// Connections of clients: order, persistence, bodies, ends.
+@Suite struct ConnectionTests {
+    private static let cacheable = ["Cache-Control: max-age=3600"]
+
+    @Test func `pipelined requests are answered in order`() async throws {
+        let slow = Gate("the slow answer")
+        try await withNode(script: { request in
+            let answer = ScriptStep.response(200, Self.cacheable, body: "for \(request.target)")
+            return request.target == "/slow" ? [.wait(slow), answer] : [answer]
+        }) { node, origin in
+            _ = try await node.fetch("GET", "/hit")
+            let client = try node.connect()
+            let targets = ["/slow", "/hit", "/miss", "/hit", "/slow"]
+            try await client.send(targets.map { RawClient.request("GET", $0) }.joined())
+            try await origin.waitForRequests(count: 2)
+            slow.open()
+            for target in targets { #expect(try await client.response().text == "for \(target)") }
+            #expect(origin.requestCount == 3)
+        }
+    }
+
+    @Test func `pipelined behind a body, the next request is read as one`() async throws {
+        try await withNode(script: { [.response(200, body: "\($0.method) \($0.target) \($0.text)")] }) {
+            node, _ in
+            let client = try node.connect()
+            try await client.send(
+                RawClient.request("POST", "/a", body: "content") + RawClient.request("GET", "/b")
+                    + RawClient.request(
+                        "POST", "/c", ["Transfer-Encoding: chunked"], body: "2\r\nxy\r\n0\r\n\r\n")
+                    + RawClient.request("GET", "/d"))
+            for text in ["POST /a content", "GET /b ", "POST /c xy", "GET /d "] {
+                #expect(try await client.response().text == text)
+            }
+        }
+    }
+
+    @Test func `1000 pipelined hits come back`() async throws {
+        try await withNode(script: { _ in [.response(200, Self.cacheable, body: "hit me")] }) {
+            node, origin in
+            _ = try await node.fetch("GET", "/")
+            let client = try node.connect()
+            let all = String(repeating: RawClient.request("GET", "/"), count: 1_000)
+            async let sending: Void = client.send(all)
+            for _ in 0..<1_000 { #expect(try await client.response().text == "hit me") }
+            try await sending
+            #expect(origin.requestCount == 1)
+        }
+    }
+
+    @Test(arguments: [
+        ("1.1", "", true), ("1.1", "Connection: close", false), ("1.0", "", false),
+        ("1.0", "Connection: keep-alive", true),
+        ("1.1", "Connection: X-A, Close", false),
+    ])
+    func `the connection persists as the client asked`(version: String, field: String, persists: Bool)
+        async throws
+    {
+        try await withNode(script: { _ in [.response(200, Self.cacheable, body: "x")] }) { node, _ in
+            for target in ["/miss", "/miss"] {
+                let client = try node.connect()
+                let request = RawClient.request("GET", target, version: version, field.isEmpty ? [] : [field])
+                try await client.send(request)
+                #expect(try await client.response().text == "x")
+                if persists {
+                    try await client.send(request)
+                    #expect(try await client.response().text == "x")
+                } else {
+                    #expect(try await client.isClosedByPeer())
+                }
+                client.close()
+            }
+        }
+    }
+
+    @Test func `HEAD leaves the connection at the next response`() async throws {
+        try await withNode(script: { request in
+            [
+                request.method == "HEAD"
+                    ? .head(200, ["Content-Length: 500"]) : .response(200, Self.cacheable, body: "content")
+            ]
+        }) { node, _ in
+            let client = try node.connect()
+            try await client.send(
+                RawClient.request("HEAD", "/a") + RawClient.request("GET", "/b")
+                    + RawClient.request("HEAD", "/b") + RawClient.request("GET", "/b"))
+            #expect(try await client.response(to: "HEAD").fields["Content-Length"] == "500")
+            #expect(try await client.response().text == "content")
+            #expect(try await client.response(to: "HEAD").fields["Content-Length"] == "7")
+            #expect(try await client.response().text == "content")
+        }
+    }
+
+    @Test(arguments: ["/miss", "/hit"])
+    func `a client that has ended its side still gets its answer`(target: String) async throws {
+        let gate = Gate("answer")
+        try await withNode(script: { request in
+            request.target == "/hit"
+                ? [.response(200, Self.cacheable, body: "late")]
+                : [.wait(gate), .response(200, body: "late")]
+        }) { node, origin in
+            _ = try await node.fetch("GET", "/hit")
+            let client = try node.connect()
+            try await client.send(RawClient.request("GET", target))
+            client.endSending()
+            if target == "/miss" { try await origin.waitForRequests(count: 2) }
+            gate.open()
+            #expect(try await client.response().text == "late")
+            #expect(try await client.isClosedByPeer())
+        }
+    }
+
+    @Test func `Expect is answered here, and the content goes on`() async throws {
+        try await withNode(script: { [.response(200, body: $0.text)] }) { node, origin in
+            let client = try node.connect()
+            try await client.send(
+                "POST / HTTP/1.1\r\nHost: case.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+            #expect(try await client.body(count: 25) == "HTTP/1.1 100 Continue\r\n\r\n")
+            try await client.send("body")
+            #expect(try await client.response().text == "body")
+            #expect(origin.requests[0].fields["Expect"] == nil)
+        }
+    }
+
+    @Test func `Expect on a request that is refused gets the refusal alone`() async throws {
+        try await withNode(
+            script: { _ in [.response(200)] }, configure: { $0.sites[0].hosts = ["case.test"] }
+        ) { node, origin in
+            let client = try node.connect()
+            try await client.send(
+                "POST / HTTP/1.1\r\nHost: no.test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+            let response = try await client.response()
+            #expect(response.status == 421)
+            #expect(response.interims.isEmpty)
+            #expect(try await client.isClosedByPeer())
+            #expect(origin.requestCount == 0)
+        }
+    }
+
+    /// What follows the content of a request is the next request; what is in it is none.
+    @Test func `the content of a request is never taken for the next one`() async throws {
+        try await withNode(script: { request in
+            [.response(200, Self.cacheable, body: "\(request.method) \(request.target)")]
+        }) { node, origin in
+            let inner = RawClient.request("GET", "/smuggled")
+            for method in ["GET", "HEAD", "OPTIONS", "TRACE", "POST"] {
+                let client = try node.connect()
+                try await client.send(
+                    RawClient.request(
+                        method, "/r", method == "OPTIONS" ? ["Max-Forwards: 0"] : [], body: inner))
+                _ = try await client.response(to: method)
+                client.endSending()
+                _ = try await client.rest()
+            }
+            #expect(!origin.requests.contains { $0.target == "/smuggled" })
+        }
+    }
+
+    @Test func `an upload is held back when the origin does not read`() async throws {
+        let gate = Gate("read on")
+        let size = 96 << 20
+        try await withNode(
+            script: { _ in [.wait(gate), .readBody, .response(200, body: "got it")] }, readsBodies: false
+        ) { node, origin in
+            let client = try node.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: case.test\r\nContent-Length: \(size)\r\n\r\n")
+            try await origin.waitForRequests(count: 1)
+            let body = [UInt8](repeating: 97, count: size)
+            // What is taken is in the buffers of two sockets and of the node: far less than the whole.
+            let taken = try await client.sendUntilBlocked(body, stallMilliseconds: 400)
+            #expect(taken < 32 << 20)
+            gate.open()
+            try await client.send([UInt8](repeating: 97, count: size - taken))
+            #expect(try await client.response().text == "got it")
+            #expect(origin.requests[0].body.count == size)
+        }
+    }
+
+    @Test func `an upload whose client goes away is not completed`() async throws {
+        try await withNode(script: { _ in [.readBody, .response(200)] }, readsBodies: false) { node, origin in
+            let client = try node.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: case.test\r\nContent-Length: 100\r\n\r\nabc")
+            try await origin.waitForRequests(count: 1)
+            client.reset()
+            try await origin.waitForNoConnection()
+            #expect(origin.requests[0].body.isEmpty)
+        }
+    }
+
+    @Test func `an early answer to an upload reaches the client`() async throws {
+        try await withNode(
+            script: { _ in [.response(413, ["Connection: close"], body: "too much"), .halfClose] },
+            readsBodies: false
+        ) {
+            node, _ in
+            let client = try node.connect()
+            try await client.send("POST / HTTP/1.1\r\nHost: case.test\r\nContent-Length: 1000000\r\n\r\nabc")
+            let response = try await client.response()
+            #expect(response.status == 413)
+            #expect(response.text == "too much")
+        }
+    }
+
+    /// The socket takes many writes at once and tells of room while more is being written: no such word is lost.
+    @Test func `large answers reach their clients whole`() async throws {
+        let body = String(repeating: "0123456789abcdef", count: 1 << 19)
+        try await withNode(script: { _ in [.response(200, Self.cacheable, body: body)] }) { node, _ in
+            for number in 0..<12 {
+                // The first as it comes from the origin, the second from the store.
+                for _ in 0..<2 {
+                    let response = try await node.fetch("GET", "/large/\(number)")
+                    #expect(response.body.count == body.utf8.count)
+                }
+            }
+        }
+    }
+
+    @Test func `an idle connection ends`() async throws {
+        var limits = ConnectionLimits()
+        limits.idleMilliseconds = 200
+        try await withNode(script: { _ in [.response(200, body: "x")] }, limits: limits) { node, _ in
+            let client = try node.connect()
+            try await client.send(RawClient.request("GET", "/"))
+            #expect(try await client.response().text == "x")
+            #expect(try await client.isClosedByPeer())
+        }
+    }
+
+    @Test func `empty lines before a request are skipped`() async throws {
+        try await withNode(script: { _ in [.response(200, body: "x")] }) { node, _ in
+            let client = try node.connect()
+            try await client.send("\r\n" + RawClient.request("GET", "/"))
+            #expect(try await client.response().text == "x")
+        }
+    }
+}
