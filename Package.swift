@@ -28,7 +28,8 @@ let package = Package(
         .target(name: "EdgeHTTP", dependencies: ["EdgePrimitives"], swiftSettings: strict),
         .target(name: "EdgePolicy", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
         .target(
-            name: "EdgeStore", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore],
+            name: "EdgeStore",
+            dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore],
             swiftSettings: strict),
         .target(
             name: "EdgeOrigin", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CCurl", nioCore],
@@ -40,7 +41,8 @@ let package = Package(
         .target(
             name: "EdgeServer",
             dependencies: [
-                "EdgeNode", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore, nioPosix,
+                "EdgeNode", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore,
+                nioPosix,
             ],
             swiftSettings: strict),
         .target(
@@ -61,7 +63,8 @@ let package = Package(
         .executableTarget(
             name: "rockpool",
             dependencies: [
-                "EdgeServer", "EdgeAdmin", "EdgeConfig", "EdgeNode", "EdgeStore", "EdgeOrigin", "EdgePolicy", "EdgeHTTP",
+                "EdgeServer", "EdgeAdmin", "EdgeConfig", "EdgeNode", "EdgeStore", "EdgeOrigin", "EdgePolicy",
+                "EdgeHTTP",
                 "EdgePrimitives", "CEdgeLinux", "CCurl", "CZlib", nioCore, nioPosix,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -77,29 +80,36 @@ let package = Package(
             ],
             path: "Benchmarks/Replay", swiftSettings: strict),
         .target(
-            name: "EdgeTesting", dependencies: ["EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy", nioCore, nioPosix],
+            name: "EdgeTesting",
+            dependencies: ["EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy", nioCore, nioPosix],
             path: "Tests/EdgeTesting", swiftSettings: strict),
         .testTarget(name: "EdgePrimitivesTests", dependencies: ["EdgePrimitives"], swiftSettings: strict),
-        .testTarget(name: "EdgeHTTPTests", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
         .testTarget(
-            name: "EdgePolicyTests", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+            name: "EdgeHTTPTests", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+        .testTarget(
+            name: "EdgePolicyTests", dependencies: ["EdgePolicy", "EdgeHTTP", "EdgePrimitives"],
+            swiftSettings: strict),
         .testTarget(
             name: "EdgeStoreTests",
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux", nioCore],
             swiftSettings: strict),
         .testTarget(
             name: "EdgeOriginTests",
-            dependencies: ["EdgeTesting", "EdgeOrigin", "EdgeHTTP", "EdgePrimitives", nioCore], swiftSettings: strict),
+            dependencies: ["EdgeTesting", "EdgeOrigin", "EdgeHTTP", "EdgePrimitives", nioCore],
+            swiftSettings: strict),
         .testTarget(
             name: "EdgeNodeTests",
-            dependencies: ["EdgeNode", "EdgeOrigin", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),
+            dependencies: ["EdgeNode", "EdgeOrigin", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"],
+            swiftSettings: strict),
         .testTarget(
             name: "EdgeConfigTests",
             dependencies: ["EdgeConfig", "EdgeNode", "EdgeOrigin", "EdgePolicy"], swiftSettings: strict),
         .testTarget(
-            name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"], swiftSettings: strict),
+            name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],
+            swiftSettings: strict),
         .testTarget(
-            name: "WireTests", dependencies: ["EdgeTesting", "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
+            name: "WireTests",
+            dependencies: ["EdgeTesting", "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
             swiftSettings: strict),
         .testTarget(
             name: "ScenarioTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgePolicy"],

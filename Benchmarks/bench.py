@@ -370,8 +370,9 @@ def wrk(server, path, unique, seconds, core, directory, connections=32):
     check(found, f"wrk: {run.stdout}{run.stderr}")
     result = json.loads(found.group(1))
     check(result["requests"] > 0 and result["errors"] == 0, f"{server.name}: {path}: wrk counted errors: {result}")
+    wall = result["microseconds"] / 1e6
     return {
-        "cpu": cpu / result["requests"] * 1e6, "rate": result["requests"] / (result["microseconds"] / 1e6),
+        "cpu": cpu / result["requests"] * 1e6, "rate": result["requests"] / wall, "busy": cpu / wall,
         "p99": result["p99"] / 1000, "requests": result["requests"],
     }
 
@@ -502,6 +503,10 @@ def report(row, results):
     ratios = [a["cpu"] / b["cpu"] for a, b in zip(ours, theirs)]
     ratio = statistics.median(ratios)
     verdict = "reached" if ratio <= row.reach else "not reached"
+    # A server that waits for the load batches less: its CPU per request is then no fair figure.
+    idle = [f"{name} {median(rounds, 'busy'):.0%}" for name, rounds in results.items() if median(rounds, "busy") < 0.8]
+    if idle and row.kind == "hit":
+        verdict += f"; not saturated: {', '.join(idle)} busy, is something else running?"
     return (f"{row.name:<14} {mine:7.1f} us {median(ours, 'rate'):9.0f} req/s | nginx {nginx:7.1f} us"
             f" {median(theirs, 'rate'):9.0f} req/s | ratio {ratio:5.2f} ({min(ratios):.2f} to {max(ratios):.2f}),"
             f" reach <= {row.reach:g}: {verdict}")

@@ -17,7 +17,8 @@ public struct AdminService: Sendable {
     let reload: @Sendable () -> Result<Void, AdminProblem>
 
     public init(
-        node: Node, token: AdminToken, version: String, reload: @escaping @Sendable () -> Result<Void, AdminProblem>
+        node: Node, token: AdminToken, version: String,
+        reload: @escaping @Sendable () -> Result<Void, AdminProblem>
     ) {
         self.node = node
         self.token = token
@@ -49,7 +50,8 @@ public struct AdminService: Sendable {
                 body: .init(byteBuffer: ByteBuffer(string: MetricsText.render(node))))
         }
         guarded.get("/status") { request, context in
-            try EditedResponse(response: StatusDocument(node, version: version)).response(from: request, context: context)
+            try EditedResponse(response: StatusDocument(node, version: version)).response(
+                from: request, context: context)
         }
         guarded.post("/reload") { _, _ -> Response in
             switch reload() {
@@ -88,7 +90,9 @@ struct BearerGuard: RouterMiddleware {
         else {
             return Response(
                 status: .unauthorized,
-                headers: [.wwwAuthenticate: "Bearer realm=\"rockpool\"", .contentType: "text/plain; charset=utf-8"],
+                headers: [
+                    .wwwAuthenticate: "Bearer realm=\"rockpool\"", .contentType: "text/plain; charset=utf-8",
+                ],
                 body: .init(byteBuffer: ByteBuffer(string: "a bearer token is needed\n")))
         }
         return try await next(request, context)

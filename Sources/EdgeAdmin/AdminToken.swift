@@ -10,7 +10,8 @@ public struct AdminToken: Sendable {
 
     /// Reads the token file that was named.
     public static func read(from path: String) throws -> AdminToken {
-        let text = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+        let text = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(
+            in: .whitespacesAndNewlines)
         guard text.utf8.count >= 8 else {
             throw AdminTokenError(description: "\(path): a token has at least 8 characters on one line")
         }

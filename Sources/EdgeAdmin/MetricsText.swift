@@ -11,7 +11,9 @@ struct MetricsText {
         text += "# HELP rockpool_\(name) \(help)\n# TYPE rockpool_\(name) \(kind)\n"
     }
 
-    mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: some CustomStringConvertible) {
+    mutating func sample(
+        _ name: String, _ labels: [(String, String)] = [], _ value: some CustomStringConvertible
+    ) {
         let pairs = labels.map { "\($0.0)=\"\(Self.escape($0.1))\"" }.joined(separator: ",")
         text += "rockpool_\(name)" + (pairs.isEmpty ? "" : "{\(pairs)}") + " \(value)\n"
     }
@@ -38,14 +40,20 @@ struct MetricsText {
                 let count = loops.reduce(UInt64(0)) { $0 + $1.requests(outcome, reason) }
                 guard count > 0 else { continue }
                 out.sample(
-                    "requests_total", [("outcome", outcome.label), ("reason", reason?.rawValue ?? "none")], count)
+                    "requests_total", [("outcome", outcome.label), ("reason", reason?.rawValue ?? "none")],
+                    count)
             }
         }
-        out.counter("refused_requests_total", "Requests refused before they had a meaning.", loops.sum(\.requestsRefused))
+        out.counter(
+            "refused_requests_total", "Requests refused before they had a meaning.",
+            loops.sum(\.requestsRefused))
         out.counter("response_body_bytes_total", "Body bytes sent to clients.", loops.sum(\.responseBytes))
-        out.counter("connections_accepted_total", "Client connections accepted.", loops.sum(\.connectionsAccepted))
+        out.counter(
+            "connections_accepted_total", "Client connections accepted.", loops.sum(\.connectionsAccepted))
         out.counter("connections_closed_total", "Client connections ended.", loops.sum(\.connectionsClosed))
-        out.counter("access_log_dropped_lines_total", "Access log lines that were lost.", node.accessLog?.droppedLines ?? 0)
+        out.counter(
+            "access_log_dropped_lines_total", "Access log lines that were lost.",
+            node.accessLog?.droppedLines ?? 0)
         out.gauge("fills", "Origin pulls that requests can join.", node.fillCount)
         out.tier(node)
         out.origins(node)

@@ -44,7 +44,9 @@ public struct ChunkedDecoder: Sendable {
                 offset += 1
             case .extensions:
                 extensionBytes += 1
-                guard extensionBytes <= 4096, Octet.isFieldValue(byte) || byte == Octet.cr else { return .malformed }
+                guard extensionBytes <= 4096, Octet.isFieldValue(byte) || byte == Octet.cr else {
+                    return .malformed
+                }
                 if byte == Octet.cr { state = .sizeLineFeed }
                 offset += 1
             case .sizeLineFeed:
@@ -107,7 +109,8 @@ public struct ChunkedDecoder: Sendable {
         }
         let line = trailerBytes[0..<(count - 2)]
         trailerBytes.removeAll(keepingCapacity: true)
-        guard let colon = line.firstIndex(of: Octet.colon), colon > line.startIndex, trailers.count < 64 else {
+        guard let colon = line.firstIndex(of: Octet.colon), colon > line.startIndex, trailers.count < 64
+        else {
             return false
         }
         let name = line[line.startIndex..<colon]

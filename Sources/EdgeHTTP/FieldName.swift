@@ -242,12 +242,17 @@ public struct FieldNameSet: Sendable, Equatable {
 
     @inlinable
     public mutating func insert(_ name: FieldName) {
-        if name.rawValue < 64 { low |= 1 << UInt64(name.rawValue) } else { high |= 1 << UInt64(name.rawValue - 64) }
+        if name.rawValue < 64 {
+            low |= 1 << UInt64(name.rawValue)
+        } else {
+            high |= 1 << UInt64(name.rawValue - 64)
+        }
     }
 
     @inlinable
     public func contains(_ name: FieldName) -> Bool {
-        name.rawValue < 64 ? low >> UInt64(name.rawValue) & 1 == 1 : high >> UInt64(name.rawValue - 64) & 1 == 1
+        name.rawValue < 64
+            ? low >> UInt64(name.rawValue) & 1 == 1 : high >> UInt64(name.rawValue - 64) & 1 == 1
     }
 
     @inlinable

@@ -103,11 +103,13 @@ public struct FieldSection: Sendable {
         let known = bytes.withUnsafeBufferPointer {
             FieldName.recognise(UnsafeBufferPointer(rebasing: $0[nameStart..<valueStart]))
         }
-        lines.append(FieldLine(name: known, nameRange: nameStart..<valueStart, valueRange: valueStart..<bytes.count))
+        lines.append(
+            FieldLine(name: known, nameRange: nameStart..<valueStart, valueRange: valueStart..<bytes.count))
     }
 
     public mutating func append(_ name: FieldName, _ value: some Collection<UInt8>) {
-        let wireName = UnsafeBufferPointer(start: name.wireName.utf8Start, count: name.wireName.utf8CodeUnitCount)
+        let wireName = UnsafeBufferPointer(
+            start: name.wireName.utf8Start, count: name.wireName.utf8CodeUnitCount)
         append(name: wireName, value: value)
     }
 
@@ -150,7 +152,8 @@ public struct FieldSection: Sendable {
             copy.bytes.append(contentsOf: bytes[line.valueRange])
             copy.lines.append(
                 FieldLine(
-                    name: line.name, nameRange: nameStart..<valueStart, valueRange: valueStart..<copy.bytes.count))
+                    name: line.name, nameRange: nameStart..<valueStart,
+                    valueRange: valueStart..<copy.bytes.count))
         }
         return copy
     }

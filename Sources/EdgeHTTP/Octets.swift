@@ -52,7 +52,9 @@ public enum Octet {
 
     /// Whether two octet strings are equal but for the case of ASCII letters.
     @inlinable
-    public static func equalIgnoringCase(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
+    public static func equalIgnoringCase(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>)
+        -> Bool
+    {
         guard left.count == right.count else { return false }
         var other = right.makeIterator()
         for byte in left {

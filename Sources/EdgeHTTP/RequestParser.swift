@@ -68,7 +68,9 @@ public struct RequestParser: Sendable {
     }
 
     private func refuseIfTooLong(bytes count: Int) -> Outcome? {
-        if lineStart == headStart, count - headStart > limits.maxTargetBytes + 64 { return .refused(.targetTooLong) }
+        if lineStart == headStart, count - headStart > limits.maxTargetBytes + 64 {
+            return .refused(.targetTooLong)
+        }
         if count - headStart > limits.maxHeadBytes { return .refused(.headTooLarge) }
         return nil
     }
@@ -79,7 +81,9 @@ public struct RequestParser: Sendable {
         return .refused(refusal)
     }
 
-    private mutating func finish(_ bytes: UnsafeRawBufferPointer, end: Int, into head: inout RequestHead) -> Outcome {
+    private mutating func finish(_ bytes: UnsafeRawBufferPointer, end: Int, into head: inout RequestHead)
+        -> Outcome
+    {
         let start = headStart
         lineStart = 0
         headStart = 0
@@ -129,11 +133,14 @@ struct HeadReader {
 
     // MARK: Request line
 
-    private func requestLine(_ text: Span<UInt8>, cursor: inout Int, head: inout RequestHead) -> RequestRefusal? {
+    private func requestLine(_ text: Span<UInt8>, cursor: inout Int, head: inout RequestHead)
+        -> RequestRefusal?
+    {
         var index = 0
         while Octet.isToken(text[index]) { index += 1 }
         guard index > 0, text[index] == Octet.space else {
-            return text[index] == Octet.cr && text[index + 1] != Octet.lf ? .bareCarriageReturn : .malformedMethod
+            return text[index] == Octet.cr && text[index + 1] != Octet.lf
+                ? .bareCarriageReturn : .malformedMethod
         }
         head.methodRange = 0..<index
         head.method = Self.method(text, index)
@@ -142,7 +149,8 @@ struct HeadReader {
         // Octets of a target: no control, no space, no DEL, no fragment.
         while text[index] > Octet.space, text[index] != 127, text[index] != UInt8(ascii: "#") { index += 1 }
         guard index > targetStart, text[index] == Octet.space else {
-            return text[index] == Octet.cr && text[index + 1] != Octet.lf ? .bareCarriageReturn : .malformedTarget
+            return text[index] == Octet.cr && text[index + 1] != Octet.lf
+                ? .bareCarriageReturn : .malformedTarget
         }
         if index - targetStart > limits.maxTargetBytes { return .targetTooLong }
         head.targetRange = targetStart..<index
@@ -155,7 +163,9 @@ struct HeadReader {
         return target(text, &head)
     }
 
-    private func version(_ text: Span<UInt8>, _ range: Range<Int>, _ head: inout RequestHead) -> RequestRefusal? {
+    private func version(_ text: Span<UInt8>, _ range: Range<Int>, _ head: inout RequestHead)
+        -> RequestRefusal?
+    {
         let start = range.lowerBound
         guard range.count == 8, text[start] == UInt8(ascii: "H"), text[start + 1] == UInt8(ascii: "T"),
             text[start + 2] == UInt8(ascii: "T"), text[start + 3] == UInt8(ascii: "P"),
@@ -304,7 +314,8 @@ struct HeadReader {
         return nil
     }
 
-    private func settleHost(_ text: Span<UInt8>, _ noted: Noted, _ head: inout RequestHead) -> RequestRefusal? {
+    private func settleHost(_ text: Span<UInt8>, _ noted: Noted, _ head: inout RequestHead) -> RequestRefusal?
+    {
         guard let host = noted.host else {
             if head.minorVersion == 1 { return .missingHost }
             return nil
@@ -339,7 +350,9 @@ struct HeadReader {
             start = index + 1
         }
         tokens.append(ListReader.trim(text, start..<range.upperBound))
-        guard let last = tokens.last, tokens.count > 1, equal(text, last, "chunked") else { return .malformedCoding }
+        guard let last = tokens.last, tokens.count > 1, equal(text, last, "chunked") else {
+            return .malformedCoding
+        }
         for token in tokens.dropLast() {
             guard !token.isEmpty, !equal(text, token, "chunked"), !equal(text, token, "identity") else {
                 return .malformedCoding
@@ -391,8 +404,9 @@ enum AuthorityReader {
         if text[index] == UInt8(ascii: "[") {
             index += 1
             let start = index
-            while index < end, Octet.hexValue(text[index]) != nil || text[index] == Octet.colon
-                || text[index] == UInt8(ascii: ".")
+            while index < end,
+                Octet.hexValue(text[index]) != nil || text[index] == Octet.colon
+                    || text[index] == UInt8(ascii: ".")
             { index += 1 }
             guard index < end, index - start >= 2, text[index] == UInt8(ascii: "]") else { return false }
             index += 1

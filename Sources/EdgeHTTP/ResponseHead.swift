@@ -8,7 +8,9 @@ public struct ResponseHead: Sendable {
     public var reason: [UInt8]
     public var fields: FieldSection
 
-    public init(status: Int, minorVersion: Int = 1, reason: [UInt8] = [], fields: FieldSection = FieldSection()) {
+    public init(
+        status: Int, minorVersion: Int = 1, reason: [UInt8] = [], fields: FieldSection = FieldSection()
+    ) {
         self.status = status
         self.minorVersion = minorVersion
         self.reason = reason

@@ -92,7 +92,9 @@ public struct ResponseHeadParser: Sendable {
         if Octet.isWhitespace(text[0]) { return .refused(.foldedLine) }
         var colon = 0
         while colon < text.count, Octet.isToken(text[colon]) { colon += 1 }
-        guard colon > 0, colon < text.count, text[colon] == Octet.colon else { return .refused(.malformedFieldName) }
+        guard colon > 0, colon < text.count, text[colon] == Octet.colon else {
+            return .refused(.malformedFieldName)
+        }
         var start = colon + 1
         var end = text.count
         while start < end, Octet.isWhitespace(text[start]) { start += 1 }

@@ -136,8 +136,10 @@ enum ISOTime {
     static func common(_ time: WallTime) -> [UInt8] {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         let parts = civil(time.seconds)
-        return pad(parts.day, 2) + [47] + Array(months[Int(parts.month) - 1].utf8) + [47] + pad(parts.year, 4) + [58]
-            + pad(parts.hour, 2) + [58] + pad(parts.minute, 2) + [58] + pad(parts.second, 2) + Array(" +0000".utf8)
+        return pad(parts.day, 2) + [47] + Array(months[Int(parts.month) - 1].utf8) + [47] + pad(parts.year, 4)
+            + [58]
+            + pad(parts.hour, 2) + [58] + pad(parts.minute, 2) + [58] + pad(parts.second, 2)
+            + Array(" +0000".utf8)
     }
 
     private static func pad(_ value: Int64, _ width: Int) -> [UInt8] {

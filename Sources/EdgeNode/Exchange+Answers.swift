@@ -8,7 +8,8 @@ import NIOCore
 /// Answers that need no pull, or end one: from the store, and the node's own.
 extension Exchange {
     /// Serves `stored`: whole, a range of it, or 304.
-    func serve(_ stored: StoredResponse, as kind: StoredAnswerKind, outcome: RequestOutcome, reason: Reason?) {
+    func serve(_ stored: StoredResponse, as kind: StoredAnswerKind, outcome: RequestOutcome, reason: Reason?)
+    {
         let now = context.wallNow()
         record.set(outcome, reason)
         let status = cacheStatus(stored, kind, reason, now)
@@ -16,7 +17,8 @@ extension Exchange {
         let fields = request.head.fields
         if Preconditions.hasConditions(fields),
             Preconditions.evaluate(
-                request: fields, method: request.head.method, status: stored.metadata.status, stored: stored.fields)
+                request: fields, method: request.head.method, status: stored.metadata.status,
+                stored: stored.fields)
                 == .notModified
         {
             sendNotModified(stored.fields, status, ageSeconds: age, nil)
@@ -25,7 +27,8 @@ extension Exchange {
         let length = Int64(stored.body.count)
         if request.head.names.contains(.range) {
             let plan = RangePlan(
-                request: fields, method: request.head.method, status: stored.metadata.status, stored: stored.fields,
+                request: fields, method: request.head.method, status: stored.metadata.status,
+                stored: stored.fields,
                 length: length)
             switch plan {
             case .whole: break
@@ -58,7 +61,9 @@ extension Exchange {
         }
         status.ttlSeconds = ttlSeconds(stored.metadata, now)
         status.detail = reason == .fresh ? nil : reason
-        if reason == nil || reason == .fresh, stored.metadata.freshnessSource == .heuristic { status.detail = .heuristic }
+        if reason == nil || reason == .fresh, stored.metadata.freshnessSource == .heuristic {
+            status.detail = .heuristic
+        }
         return status
     }
 
@@ -101,11 +106,14 @@ extension Exchange {
         RangePlan.appendContentRange(range, length: length, to: &contentRange)
         writer.append(.contentRange, contentRange)
         writer.append(.contentLength, decimal: range.count)
-        start(writer, status: 206, Delivery(source: Delivery.Source(stored.body), segments: [.span(range)]), nil)
+        start(
+            writer, status: 206, Delivery(source: Delivery.Source(stored.body), segments: [.span(range)]), nil
+        )
     }
 
     private func sendRanges(
-        _ stored: StoredResponse, _ ranges: [Range<Int64>], of length: Int64, _ status: CacheStatus, _ age: Int64
+        _ stored: StoredResponse, _ ranges: [Range<Int64>], of length: Int64, _ status: CacheStatus,
+        _ age: Int64
     ) {
         var generator = SystemRandomNumberGenerator()
         let boundary = Array(
@@ -175,9 +183,11 @@ extension Exchange {
         let reason: Reason =
             failure.isSaturation
             ? .originSaturated
-            : failure.isTimeout ? .originTimeout : failure.isUnreachable ? .originUnreachable : failure.malformedReason
+            : failure.isTimeout
+                ? .originTimeout : failure.isUnreachable ? .originUnreachable : failure.malformedReason
         refuse(
-            status: status, reason: reason, error: failure.proxyError, details: failure.detail, outcome: .error,
+            status: status, reason: reason, error: failure.proxyError, details: failure.detail,
+            outcome: .error,
             extra: [])
     }
 
@@ -191,7 +201,9 @@ extension Exchange {
         if request.head.framing != .none { keepAlive = false }
         let segments: [Delivery.Segment] =
             request.head.method == .head ? [] : [.literal(ByteBuffer(bytes: answer.body))]
-        start(answer.writer(now: context.wallNow()), status: status, Delivery(source: .none, segments: segments), nil)
+        start(
+            answer.writer(now: context.wallNow()), status: status,
+            Delivery(source: .none, segments: segments), nil)
     }
 }
 
@@ -222,7 +234,8 @@ public struct OwnAnswer {
     /// A refusal of a request that could not be read, complete and ready to send.
     public static func refusal(_ refusal: RequestRefusal) -> [UInt8] {
         let answer = OwnAnswer(
-            status: refusal.status, reason: .badRequest, error: .httpRequestError, details: refusal.rawValue, extra: [])
+            status: refusal.status, reason: .badRequest, error: .httpRequestError, details: refusal.rawValue,
+            extra: [])
         var writer = answer.writer(now: SystemClock.wall())
         writer.finish(keepAlive: false, minorVersion: 1)
         return writer.bytes + answer.body

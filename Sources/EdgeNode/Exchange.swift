@@ -131,11 +131,15 @@ public final class Exchange: @unchecked Sendable {
 
     /// `stale.after`: an operator's permission to answer stale when the pull takes its time.
     private func armStaleTimer(_ fill: Fill) {
-        guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds else { return }
+        guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds else {
+            return
+        }
         let verdict = StalePolicy.decide(
-            stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(), softPurgedAt: nil)
+            stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(),
+            softPurgedAt: nil)
         guard case .allowed(let reason) = verdict else { return }
-        staleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(after)) { [weak self] in
+        staleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(after)) {
+            [weak self] in
             guard let self, case .waiting(let fill, _) = self.phase, fill.view.head == nil else { return }
             fill.detach(self)
             self.serve(stored, as: .hit, outcome: .stale, reason: reason)
@@ -223,7 +227,8 @@ public final class Exchange: @unchecked Sendable {
         record.set(outcome, reason)
         let answer = FillResponse(fill: fill, head: head, cacheStatus: status, isLeader: isLeader)
         switch answer.shape(for: request, isPass: isPass) {
-        case .notModified: sendNotModified(head.clientFields, status, ageSeconds: head.initialAgeSeconds, fill)
+        case .notModified:
+            sendNotModified(head.clientFields, status, ageSeconds: head.initialAgeSeconds, fill)
         case .whole: sendWhole(answer)
         case .single(let range, let length): sendSingle(answer, range, of: length)
         }
@@ -235,7 +240,9 @@ public final class Exchange: @unchecked Sendable {
         var fields = answer.fields
         request.rules.edit(&fields)
         writer.append(fields)
-        if head.metadata != nil, head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(head.initialAgeSeconds)) }
+        if head.metadata != nil, head.initialAgeSeconds > 0 {
+            writer.append(.age, decimal: Int(head.initialAgeSeconds))
+        }
         writer.append(answer.cacheStatus)
         var segments: [Delivery.Segment] = []
         // A 204 has no length and a 304's is the selected representation's, where the origin gave it.
@@ -251,7 +258,9 @@ public final class Exchange: @unchecked Sendable {
             segments = [.rest(from: 0)]
         }
         if request.head.method == .head { segments = [] }
-        start(writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments), answer.fill)
+        start(
+            writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments),
+            answer.fill)
     }
 
     private func sendSingle(_ answer: FillResponse, _ range: Range<Int64>, of length: Int64) {
@@ -259,7 +268,9 @@ public final class Exchange: @unchecked Sendable {
         var fields = answer.fields
         request.rules.edit(&fields)
         writer.append(fields)
-        if answer.head.initialAgeSeconds > 0 { writer.append(.age, decimal: Int(answer.head.initialAgeSeconds)) }
+        if answer.head.initialAgeSeconds > 0 {
+            writer.append(.age, decimal: Int(answer.head.initialAgeSeconds))
+        }
         var contentRange: [UInt8] = []
         RangePlan.appendContentRange(range, length: length, to: &contentRange)
         writer.append(.contentRange, contentRange)
@@ -269,9 +280,9 @@ public final class Exchange: @unchecked Sendable {
         start(writer, status: 206, Delivery(source: .fill(answer.fill), segments: segments), answer.fill)
     }
 
+    /// Lifetime less age, both in whole seconds, so that ttl and the Age field add up.
     func ttlSeconds(_ metadata: StoredMetadata, _ now: WallTime) -> Int64 {
-        let left = metadata.freshnessLifetimeMilliseconds - metadata.currentAgeMilliseconds(at: now)
-        return left >= 0 ? left / 1000 : (left - 999) / 1000
+        metadata.freshnessLifetimeMilliseconds / 1000 - metadata.currentAgeMilliseconds(at: now) / 1000
     }
 
     // MARK: Sending
@@ -299,7 +310,8 @@ public final class Exchange: @unchecked Sendable {
             if case .delivering = phase { phase = .delivering(delivery, fill) }
             delegate.exchangeFlush(self)
             rounds += 1
-        } while outcome == .full && delegate.exchangeMaySend && self.delegate != nil && rounds < Self.maxRounds
+        } while outcome == .full && delegate.exchangeMaySend && self.delegate != nil
+            && rounds < Self.maxRounds
         isPumping = false
         if outcome == .full, delegate.exchangeMaySend, rounds == Self.maxRounds {
             // A client that takes all it gets must not keep its loop from the others.

@@ -73,7 +73,8 @@ struct FillResponse {
         }
         guard request.head.names.contains(.range), let length = head.contentLength else { return .whole }
         let plan = RangePlan(
-            request: fields, method: request.head.method, status: 200, stored: head.clientFields, length: length)
+            request: fields, method: request.head.method, status: 200, stored: head.clientFields,
+            length: length)
         if case .single(let range) = plan { return .single(range, of: length) }
         return .whole
     }

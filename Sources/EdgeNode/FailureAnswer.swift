@@ -6,7 +6,9 @@ extension PullFailure {
     /// Whether no connection to the origin could be had: the sign of an outage.
     var isConnectionFailure: Bool {
         switch kind {
-        case .refused, .unreachable, .nameNotFound, .connectTimeout, .unhealthy, .tlsHandshake, .tlsCertificate: true
+        case .refused, .unreachable, .nameNotFound, .connectTimeout, .unhealthy, .tlsHandshake,
+            .tlsCertificate:
+            true
         default: false
         }
     }

@@ -62,8 +62,9 @@ public final class LoopContext {
         let age = stored.metadata.currentAgeMilliseconds(at: now)
         PlainHead.write(
             stored.head, ageSeconds: age / 1000,
-            ttlSeconds: (stored.metadata.freshnessLifetimeMilliseconds - age) / 1000,
-            isHeuristic: isHeuristic, keepAlive: head.keepAlive, minorVersion: head.minorVersion, into: &output)
+            ttlSeconds: stored.metadata.freshnessLifetimeMilliseconds / 1000 - age / 1000,
+            isHeuristic: isHeuristic, keepAlive: head.keepAlive, minorVersion: head.minorVersion,
+            into: &output)
         counters.count(.hit, isHeuristic ? .heuristic : nil)
         let sendsBody = head.method == .get
         counters.responseBytes.add(UInt64(sendsBody ? stored.body.count : 0))
@@ -71,7 +72,9 @@ public final class LoopContext {
     }
 
     @inline(__always)
-    private func find(_ head: RequestHead, _ authority: Range<Int>, _ isTLS: Bool, _ rules: ResolvedRules) -> StoredResponse? {
+    private func find(_ head: RequestHead, _ authority: Range<Int>, _ isTLS: Bool, _ rules: ResolvedRules)
+        -> StoredResponse?
+    {
         writeKey(head, head.fields.bytes[authority], isTLS, rules.query)
         switch node.store.lookup(node.seed.digest(keyText)) {
         case .none: return nil
@@ -83,15 +86,20 @@ public final class LoopContext {
         }
     }
 
-    private func writeKey(_ head: RequestHead, _ authority: ArraySlice<UInt8>, _ isTLS: Bool, _ rule: QueryRule) {
+    private func writeKey(
+        _ head: RequestHead, _ authority: ArraySlice<UInt8>, _ isTLS: Bool, _ rule: QueryRule
+    ) {
         keyText.removeAll(keepingCapacity: true)
         CacheKey.append(
-            scheme: isTLS ? "https" : "http", authority: authority, path: head.path, query: head.query, rule: rule,
+            scheme: isTLS ? "https" : "http", authority: authority, path: head.path, query: head.query,
+            rule: rule,
             into: &keyText)
     }
 
     /// Logs a plain hit.
-    public func logPlainHit(_ head: RequestHead, _ hit: PlainHit, client: ClientAddress, started: MonotonicTime) {
+    public func logPlainHit(
+        _ head: RequestHead, _ hit: PlainHit, client: ClientAddress, started: MonotonicTime
+    ) {
         guard logsAccess else { return }
         var record = AccessRecord(head: head, client: client, started: started)
         record.set(.hit, hit.stored.metadata.flags.contains(.heuristic) ? .heuristic : nil)
@@ -133,7 +141,8 @@ public final class LoopContext {
         switch head.method {
         case .connect, .trace:
             exchange.refuse(
-                status: 405, reason: .method, error: .httpRequestError, details: "method not allowed", outcome: .error,
+                status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
+                outcome: .error,
                 extra: [(.allow, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")])
             return true
         case .options:
@@ -146,7 +155,8 @@ public final class LoopContext {
         }
         if head.names.contains(.cdnLoop), ForwardedFields.isLoop(head: head, nodeID: node.nodeID) {
             exchange.refuse(
-                status: 508, reason: .loop, error: .proxyLoopDetected, details: "this node is in CDN-Loop already",
+                status: 508, reason: .loop, error: .proxyLoopDetected,
+                details: "this node is in CDN-Loop already",
                 outcome: .error, extra: [])
             return true
         }
@@ -177,7 +187,8 @@ public final class LoopContext {
             return
         }
         switch Reuse.decide(
-            stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(), softPurgedAt: nil)
+            stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(),
+            softPurgedAt: nil)
         {
         case .fresh:
             node.store.recordHit(stored)
@@ -203,7 +214,9 @@ public final class LoopContext {
         let head = request.head
         if head.method != .get, head.method != .head { return (.method, .method) }
         if request.rules.caching.passes { return (.bypass, .rulePass) }
-        if request.rules.caching.cookies == .pass, head.names.contains(.cookie) { return (.bypass, .cookiePass) }
+        if request.rules.caching.cookies == .pass, head.names.contains(.cookie) {
+            return (.bypass, .cookiePass)
+        }
         if head.framing != .none { return (.bypass, .method) }
         if Preconditions.mustForward(head.fields) { return (.request, .mustValidate) }
         return nil
@@ -235,17 +248,25 @@ public final class LoopContext {
             }
             return
         }
-        join(exchange, hint: hint) { self.plan(request, validating: nil) }
+        join(exchange, stored: nil, hint: hint)
     }
 
-    private func join(_ exchange: Exchange, hint: VaryRule?, plan: () -> FillPlan) {
-        let node = node
-        let place = node.collapser.join(exchange.request.key, request: exchange.request.head.fields, hint: hint) {
-            Fill(plan: plan(), node: node)
-        }
-        switch place {
+    /// Joins the fill that brings, or validates, what is stored; decides anew where another fill has just done that.
+    private func join(_ exchange: Exchange, stored: StoredResponse?, hint: VaryRule?) {
+        switch place(exchange.request, stored, hint) {
         case .leader(let fill): exchange.wait(for: fill, isLeader: true)
         case .follower(let fill): exchange.wait(for: fill, isLeader: false)
+        case .none: decide(exchange)
+        }
+    }
+
+    private func place(_ request: ExchangeRequest, _ stored: StoredResponse?, _ hint: VaryRule?)
+        -> RequestCollapser.Place
+    {
+        node.collapser.join(request.key, request: request.head.fields, hint: hint) {
+            let (current, _) = select(request)
+            guard current === stored || current == nil else { return nil }
+            return Fill(plan: plan(request, validating: stored), node: node)
         }
     }
 
@@ -262,13 +283,14 @@ public final class LoopContext {
         } else if node.marks.isHitForMiss(request.key, now: request.started) {
             exchange.wait(for: Fill(plan: plan(request, validating: stored), node: node), isLeader: true)
         } else {
-            join(exchange, hint: hint) { self.plan(request, validating: stored) }
+            join(exchange, stored: stored, hint: hint)
         }
     }
 
     /// Whether a known failure of the key or its origin lets `stored` be served without waiting for a pull, and
     /// whether this request is the one that probes.
-    private func staleAtOnce(_ request: ExchangeRequest, _ stored: StoredResponse) -> (Reason, probes: Bool)? {
+    private func staleAtOnce(_ request: ExchangeRequest, _ stored: StoredResponse) -> (Reason, probes: Bool)?
+    {
         for standing in [
             node.marks.standing(request.key, now: request.started),
             node.outages.standing(request.site.originName, now: request.started),
@@ -281,7 +303,8 @@ public final class LoopContext {
             case .probe(let failure): (kind, probes) = (failure, true)
             }
             let verdict = StalePolicy.decide(
-                stored.metadata, failure: kind, rules: request.rules.caching, now: wallNow(), softPurgedAt: nil)
+                stored.metadata, failure: kind, rules: request.rules.caching, now: wallNow(),
+                softPurgedAt: nil)
             if case .allowed(let reason) = verdict { return (reason, probes) }
         }
         return nil
@@ -296,12 +319,7 @@ public final class LoopContext {
 
     /// One pull that no client waits for, unless one is under way.
     private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
-        let request = exchange.request
-        let node = node
-        let place = node.collapser.join(request.key, request: request.head.fields, hint: hint) {
-            Fill(plan: self.plan(request, validating: stored), node: node)
-        }
-        if case .leader(let fill) = place { fill.start() }
+        if case .leader(let fill) = place(exchange.request, stored, hint) { fill.start() }
     }
 
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
@@ -326,11 +344,16 @@ public final class LoopContext {
             let seed = node.seed
             let sites = sites
             plan.invalidates = { response in
-                InvalidatedKeys.keys(request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
+                InvalidatedKeys.keys(
+                    request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
             }
         }
-        if request.head.method == .post, let authority = request.head.authority, !request.rules.caching.passes {
-            let target = (request.scheme, Array(authority), Array(request.head.path), request.head.query.map { Array($0) })
+        if request.head.method == .post, let authority = request.head.authority, !request.rules.caching.passes
+        {
+            let target = (
+                request.scheme, Array(authority), Array(request.head.path),
+                request.head.query.map { Array($0) }
+            )
             plan.mayStorePost = { response in
                 Invalidation.isRepresentationOfTarget(
                     scheme: target.0, authority: target.1[...], path: target.2[...], query: target.3?[...],
@@ -364,7 +387,9 @@ public final class LoopContext {
             conditional.remove(.host)
         }
         var target = Array(head.pathAndQuery)
-        if target.first != UInt8(ascii: "/"), target != [UInt8(ascii: "*")] { target.insert(UInt8(ascii: "/"), at: 0) }
+        if target.first != UInt8(ascii: "/"), target != [UInt8(ascii: "*")] {
+            target.insert(UInt8(ascii: "/"), at: 0)
+        }
         let body: PullRequest.BodyKind =
             switch head.framing {
             case .none: .none
@@ -376,15 +401,18 @@ public final class LoopContext {
             isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
             fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
         return FillPlan(
-            kind: kind, key: request.key, keyText: request.keyText, requestFields: head.fields, traits: request.traits,
-            isHead: head.method == .head, rules: rules.caching, origin: request.site.originName, stored: stored,
+            kind: kind, key: request.key, keyText: request.keyText, requestFields: head.fields,
+            traits: request.traits,
+            isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
+            stored: stored,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)
     }
 
     /// RFC 9110 7.6.2: an intermediary that forwards OPTIONS takes one off Max-Forwards.
     private func countDownMaxForwards(_ head: RequestHead, _ fields: inout FieldSection) {
-        guard head.method == .options, let text = head.fields.first(.maxForwards), !text.isEmpty, text.count < 10,
+        guard head.method == .options, let text = head.fields.first(.maxForwards), !text.isEmpty,
+            text.count < 10,
             text.allSatisfy(Octet.isDigit)
         else { return }
         let hops = text.reduce(0) { $0 * 10 + Int($1 - 48) }

@@ -98,7 +98,8 @@ public final class Node: Sendable {
         let stored = StoredResponse(
             key: plan.key, metadata: metadata, fields: head.clientFields.compacted(),
             head: Self.storedHead(head.response.status, head.response.reason, head.clientFields, body.count),
-            secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields), keyText: plan.keyText,
+            secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
+            keyText: plan.keyText,
             body: body)
         guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes) else {
             store.releaseFill(bytes: reservedBytes)
@@ -112,14 +113,16 @@ public final class Node: Sendable {
     }
 
     /// `stored` with the fields and metadata that a validation brought.
-    func freshened(_ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection) -> StoredResponse {
+    func freshened(_ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection) -> StoredResponse
+    {
         stored.freshened(
             metadata: metadata, fields: fields.compacted(),
             head: Self.storedHead(metadata.status, [], fields, stored.body.count))
     }
 
     /// The head of a stored response up to its dynamic fields.
-    static func storedHead(_ status: Int, _ reason: [UInt8], _ fields: FieldSection, _ length: Int) -> [UInt8] {
+    static func storedHead(_ status: Int, _ reason: [UInt8], _ fields: FieldSection, _ length: Int) -> [UInt8]
+    {
         var writer = HeadWriter(status: status, reason: reason)
         writer.append(fields)
         if status != 204 { writer.append(.contentLength, decimal: length) }
@@ -137,14 +140,17 @@ public final class Node: Sendable {
         }
         guard plan.isHead, let stored = plan.stored, head.status == 200 else { return }
         switch Validation.headUpdates(
-            stored: stored.fields, storedLength: Int64(stored.body.count), head: head.fields, status: head.status) {
+            stored: stored.fields, storedLength: Int64(stored.body.count), head: head.fields,
+            status: head.status)
+        {
         case .none: break
         case .invalidate: store.remove(stored)
         case .freshen:
             let now = SystemClock.wall()
             let merged = Validation.freshen(stored: stored.fields, from: head.fields)
             let verdict = Storability.decide(
-                request: RequestTraits(getFrom: plan.traits), response: ResponseHead(status: 200, fields: merged),
+                request: RequestTraits(getFrom: plan.traits),
+                response: ResponseHead(status: 200, fields: merged),
                 rules: plan.rules, requestTime: now, responseTime: now)
             guard case .storable(let metadata) = verdict else { return }
             let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
@@ -168,7 +174,8 @@ enum InvalidatedKeys {
         request: RequestHead, isTLS: Bool, response: ResponseHead, sites: SiteTable, seed: DigestSeed
     ) -> [Digest128] {
         let targets = Invalidation.targets(
-            requestMethod: request.method, scheme: isTLS ? "https" : "http", authority: request.authority ?? [],
+            requestMethod: request.method, scheme: isTLS ? "https" : "http",
+            authority: request.authority ?? [],
             path: request.path, query: request.query, status: response.status, response: response.fields)
         var keys: [Digest128] = []
         for target in targets {

@@ -28,7 +28,8 @@ enum CurlFailure {
         case CURLE_GOT_NOTHING: failure(.closedWithoutAnswer, .no, "the connection closed without an answer")
         case CURLE_RECV_ERROR, CURLE_SEND_ERROR: failure(.reset, .no, "the connection was reset")
         case CURLE_SSL_CONNECT_ERROR: failure(.tlsHandshake, .yes, "the TLS handshake failed")
-        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM, CURLE_SSL_ISSUER_ERROR:
+        case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM,
+            CURLE_SSL_ISSUER_ERROR:
             failure(.tlsCertificate, .yes, "the certificate was not accepted: \(text(result))")
         case CURLE_ABORTED_BY_CALLBACK:
             PullFailure(kind: .cancelled, side: .client, retry: .no, detail: "the upload was given up")
@@ -43,7 +44,9 @@ enum CurlFailure {
         }
     }
 
-    private static func failure(_ kind: PullFailure.Kind, _ retry: PullFailure.Retry, _ detail: String) -> PullFailure {
+    private static func failure(_ kind: PullFailure.Kind, _ retry: PullFailure.Retry, _ detail: String)
+        -> PullFailure
+    {
         PullFailure(kind: kind, side: .origin, retry: retry, detail: detail)
     }
 

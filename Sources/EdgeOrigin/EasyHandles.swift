@@ -30,7 +30,9 @@ final class EasyHandles {
             configure(easy, endpoint, pool.configuration)
         }
         let user = Unmanaged.passUnretained(transfer).toOpaque()
-        for option in [CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_PREREQDATA] {
+        for option in [
+            CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_PREREQDATA,
+        ] {
             _ = rockpool_setopt_pointer(easy, option, user)
         }
         if !transfer.isPoolable { setMethod(easy, request) }
@@ -70,7 +72,9 @@ final class EasyHandles {
         pool.name + " " + endpoint.shown
     }
 
-    private func configure(_ easy: UnsafeMutableRawPointer, _ endpoint: OriginEndpoint, _ origin: OriginConfiguration) {
+    private func configure(
+        _ easy: UnsafeMutableRawPointer, _ endpoint: OriginEndpoint, _ origin: OriginConfiguration
+    ) {
         _ = rockpool_setopt_long(easy, CURLOPT_NOSIGNAL, 1)
         _ = rockpool_setopt_long(easy, CURLOPT_QUICK_EXIT, 1)
         _ = rockpool_setopt_text(easy, CURLOPT_PROTOCOLS_STR, "http,https")
@@ -78,7 +82,8 @@ final class EasyHandles {
         _ = rockpool_setopt_text(easy, CURLOPT_URL, endpoint.url)
         _ = rockpool_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, Int(origin.connectTimeoutMilliseconds))
         _ = rockpool_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
-        _ = rockpool_setopt_long(easy, CURLOPT_BUFFERSIZE, 131_072)
+        // libcurl takes this buffer anew for every pull: small enough to come from the heap and not from mmap.
+        _ = rockpool_setopt_long(easy, CURLOPT_BUFFERSIZE, 32_768)
         let version = endpoint.isTLS ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
         _ = rockpool_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(version))
         if let connectTo = endpoint.connectTo {
@@ -87,7 +92,9 @@ final class EasyHandles {
             // Lives as long as the process: one short line for each handle of such an origin.
         }
         if let file = endpoint.tls.authorityFile { _ = rockpool_setopt_text(easy, CURLOPT_CAINFO, file) }
-        if let file = endpoint.tls.clientCertificateFile { _ = rockpool_setopt_text(easy, CURLOPT_SSLCERT, file) }
+        if let file = endpoint.tls.clientCertificateFile {
+            _ = rockpool_setopt_text(easy, CURLOPT_SSLCERT, file)
+        }
         if let file = endpoint.tls.clientKeyFile { _ = rockpool_setopt_text(easy, CURLOPT_SSLKEY, file) }
         _ = rockpool_setopt_data(easy, CURLOPT_HEADERFUNCTION, CurlCallbacks.header)
         _ = rockpool_setopt_data(easy, CURLOPT_WRITEFUNCTION, CurlCallbacks.write)
@@ -110,13 +117,15 @@ final class EasyHandles {
             _ = rockpool_setopt_offset(easy, CURLOPT_INFILESIZE_LARGE, -1)
         }
         if !request.isHead {
-            _ = rockpool_setopt_text(easy, CURLOPT_CUSTOMREQUEST, String(decoding: request.method, as: UTF8.self))
+            _ = rockpool_setopt_text(
+                easy, CURLOPT_CUSTOMREQUEST, String(decoding: request.method, as: UTF8.self))
         }
     }
 
     private func setTarget(_ easy: UnsafeMutableRawPointer, _ target: [UInt8]) {
         (target + [0]).withUnsafeBytes { bytes in
-            _ = rockpool_setopt_text(easy, CURLOPT_REQUEST_TARGET, bytes.bindMemory(to: CChar.self).baseAddress)
+            _ = rockpool_setopt_text(
+                easy, CURLOPT_REQUEST_TARGET, bytes.bindMemory(to: CChar.self).baseAddress)
         }
     }
 
@@ -134,7 +143,9 @@ final class EasyHandles {
         for line in request.fields.lines {
             let name = request.fields.nameBytes(line)
             if line.name == .accept { accepts = true }
-            if line.name == .host || line.name == .contentLength || line.name == .transferEncoding { continue }
+            if line.name == .host || line.name == .contentLength || line.name == .transferEncoding {
+                continue
+            }
             if pool.headers.contains(where: { Octet.equalIgnoringCase($0.name, name) }) { continue }
             lines.append(name, request.fields.value(line))
         }

@@ -34,7 +34,9 @@ struct OriginPool {
     /// Keeps what is known of servers that stay.
     mutating func inherit(_ old: OriginPool) {
         for index in servers.indices {
-            guard let same = old.servers.first(where: { $0.endpoint == servers[index].endpoint }) else { continue }
+            guard let same = old.servers.first(where: { $0.endpoint == servers[index].endpoint }) else {
+                continue
+            }
             servers[index].health = same.health
             servers[index].pulls = same.pulls
             servers[index].failures = same.failures

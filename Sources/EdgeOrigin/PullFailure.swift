@@ -53,7 +53,8 @@ public struct PullFailure: Error, Sendable {
     /// Whether the origin could not be reached: then the node is disconnected (RFC 9111 4.2.4).
     public var isUnreachable: Bool {
         switch kind {
-        case .refused, .unreachable, .nameNotFound, .reset, .closedWithoutAnswer, .unhealthy, .tlsHandshake: true
+        case .refused, .unreachable, .nameNotFound, .reset, .closedWithoutAnswer, .unhealthy, .tlsHandshake:
+            true
         default: isTimeout
         }
     }

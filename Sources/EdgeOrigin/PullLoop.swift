@@ -106,7 +106,8 @@ final class PullLoop: @unchecked Sendable {
     func pull(_ request: PullRequest, sink: any PullSink) -> PullHandle {
         let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
         let handle = PullHandle(loop: self, number: number)
-        let transfer = PullTransfer(number: number, request: request, sink: sink, handle: handle, now: Self.now())
+        let transfer = PullTransfer(
+            number: number, request: request, sink: sink, handle: handle, now: Self.now())
         enqueue(.start(transfer))
         return handle
     }
@@ -140,7 +141,8 @@ final class PullLoop: @unchecked Sendable {
                     return OriginSnapshot(
                         name: pool.name, url: server.endpoint.shown, health: health, active: server.active,
                         queued: pool.queue.count, pulls: server.pulls, failures: server.failures,
-                        lastFailure: server.lastFailure, consecutiveFailures: server.health.consecutiveFailures)
+                        lastFailure: server.lastFailure,
+                        consecutiveFailures: server.health.consecutiveFailures)
                 }
             }
         }
@@ -208,7 +210,9 @@ final class PullLoop: @unchecked Sendable {
             case .start(let transfer): admit(transfer)
             case .cancel(let number): cancel(number)
             case .resume(let number):
-                guard let transfer = transfers[number], transfer.isPaused, let easy = transfer.easy else { continue }
+                guard let transfer = transfers[number], transfer.isPaused, let easy = transfer.easy else {
+                    continue
+                }
                 transfer.isPaused = false
                 transfer.lastProgress = Self.now()
                 curl_easy_pause(easy, CURLPAUSE_CONT)
@@ -236,7 +240,9 @@ final class PullLoop: @unchecked Sendable {
     private func collect() {
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
-            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else {
+                continue
+            }
             let result = rockpool_message_result(message)
             var user: UnsafeMutableRawPointer?
             _ = rockpool_getinfo_pointer(easy, CURLINFO_PRIVATE, &user)
@@ -288,7 +294,9 @@ final class PullLoop: @unchecked Sendable {
     func socketOpened(_ descriptor: Int32) { unnamedSockets.insert(descriptor) }
 
     func socketClosed(_ descriptor: Int32) {
-        if unnamedSockets.remove(descriptor) == nil, let port = socketByPort.first(where: { $0.value == descriptor })?.key {
+        if unnamedSockets.remove(descriptor) == nil,
+            let port = socketByPort.first(where: { $0.value == descriptor })?.key
+        {
             socketByPort[port] = nil
         }
         http2Sockets.remove(descriptor)
@@ -297,7 +305,9 @@ final class PullLoop: @unchecked Sendable {
     /// Whether the connection at that local port has bytes, or an end, that nobody asked for. A connection on its
     /// first use has had no response whose remains could lie there.
     func isUnclean(localPort: Int) -> Bool {
-        if let known = socketByPort[localPort] { return !http2Sockets.contains(known) && rockpool_has_input(known) != 0 }
+        if let known = socketByPort[localPort] {
+            return !http2Sockets.contains(known) && rockpool_has_input(known) != 0
+        }
         for descriptor in unnamedSockets where Int(rockpool_local_port(descriptor)) == localPort {
             unnamedSockets.remove(descriptor)
             socketByPort[localPort] = descriptor
@@ -350,8 +360,11 @@ final class PullLoop: @unchecked Sendable {
     }
 
     /// Chooses a server and takes one of the origin's connections.
-    private static func place(_ transfer: PullTransfer, _ pool: inout OriginPool, _ now: MonotonicTime) -> Admission {
-        guard let server = pool.choose(hashKey: transfer.request.hashKey, tried: transfer.tried, now: now) else {
+    private static func place(_ transfer: PullTransfer, _ pool: inout OriginPool, _ now: MonotonicTime)
+        -> Admission
+    {
+        guard let server = pool.choose(hashKey: transfer.request.hashKey, tried: transfer.tried, now: now)
+        else {
             return .refuse(failure(.unhealthy, .origin, "every server of the origin is out"))
         }
         transfer.server = server
@@ -447,7 +460,9 @@ final class PullLoop: @unchecked Sendable {
     }
 
     /// What the end of a transfer says of its server.
-    private static func settle(_ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime) {
+    private static func settle(
+        _ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime
+    ) {
         guard pool.servers.indices.contains(transfer.server) else { return }
         pool.servers[transfer.server].active = max(0, pool.servers[transfer.server].active - 1)
         switch end {
@@ -519,7 +534,8 @@ final class PullLoop: @unchecked Sendable {
                 .firstByteTimeout, .origin, "no answer within \(limit.firstByteTimeoutMilliseconds) ms")
         }
         if quiet >= limit.stallTimeoutMilliseconds {
-            return Self.failure(.stallTimeout, .origin, "nothing came for \(limit.stallTimeoutMilliseconds) ms")
+            return Self.failure(
+                .stallTimeout, .origin, "nothing came for \(limit.stallTimeoutMilliseconds) ms")
         }
         return nil
     }
@@ -546,11 +562,14 @@ final class PullLoop: @unchecked Sendable {
         for (name, index, rules) in due { check(name, index, rules, now) }
     }
 
-    private func check(_ name: String, _ index: Int, _ rules: OriginConfiguration.Health, _ now: MonotonicTime) {
+    private func check(
+        _ name: String, _ index: Int, _ rules: OriginConfiguration.Health, _ now: MonotonicTime
+    ) {
         let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
         let request = PullRequest(
             origin: name, method: Array("GET".utf8), isHead: false, isIdempotent: true, isSafe: true,
-            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0, client: 0)
+            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0,
+            client: 0)
         let sink = HealthSink { [weak self] isWell in
             self?.pools.withLock { pools in
                 guard pools[name]?.servers.indices.contains(index) == true else { return }
@@ -559,7 +578,8 @@ final class PullLoop: @unchecked Sendable {
             }
         }
         let transfer = PullTransfer(
-            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number), now: now)
+            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number),
+            now: now)
         transfer.server = index
         transfer.checksServer = index
         transfer.isActive = true

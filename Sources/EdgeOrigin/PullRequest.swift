@@ -27,7 +27,8 @@ public struct PullRequest: Sendable {
     public var client: UInt64
 
     public init(
-        origin: String, method: [UInt8], isHead: Bool, isIdempotent: Bool, isSafe: Bool, target: [UInt8], host: [UInt8],
+        origin: String, method: [UInt8], isHead: Bool, isIdempotent: Bool, isSafe: Bool, target: [UInt8],
+        host: [UInt8],
         fields: FieldSection, body: BodyKind, hashKey: UInt64, client: UInt64
     ) {
         self.origin = origin

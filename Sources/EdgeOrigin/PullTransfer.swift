@@ -108,7 +108,9 @@ final class PullTransfer: @unchecked Sendable {
     private func readTrailer(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
         guard line.count > 2, trailers.count < 64 else { return true }
         let text = Array(line.prefix(line.count - 2))
-        guard let colon = text.firstIndex(of: Octet.colon), colon > 0, text[..<colon].allSatisfy(Octet.isToken) else {
+        guard let colon = text.firstIndex(of: Octet.colon), colon > 0,
+            text[..<colon].allSatisfy(Octet.isToken)
+        else {
             return true
         }
         let value = Octet.trim(text[(colon + 1)...])

@@ -62,7 +62,8 @@ public enum Invalidation {
     /// Whether a response says that its content is a representation of the target itself: a Content-Location that
     /// resolves to the target URI (RFC 9110 8.7). Only then may a POST's response answer later GETs (9.3.3).
     public static func isRepresentationOfTarget(
-        scheme: StaticString, authority: ArraySlice<UInt8>, path: ArraySlice<UInt8>, query: ArraySlice<UInt8>?,
+        scheme: StaticString, authority: ArraySlice<UInt8>, path: ArraySlice<UInt8>,
+        query: ArraySlice<UInt8>?,
         response: FieldSection
     ) -> Bool {
         let octets = Array(UnsafeBufferPointer(start: scheme.utf8Start, count: scheme.utf8CodeUnitCount))
@@ -70,7 +71,8 @@ public enum Invalidation {
         let lines = response.all(.contentLocation)
         guard lines.count == 1, let reference = URIReference(lines[0]) else { return false }
         let base = URIReference(
-            scheme: octets, authority: normalised(authority, isSecure), path: Array(path), query: query.map(Array.init))
+            scheme: octets, authority: normalised(authority, isSecure), path: Array(path),
+            query: query.map(Array.init))
         var resolved = base.resolve(reference)
         guard resolved.scheme == base.scheme, let host = resolved.authority else { return false }
         resolved.authority = normalised(host[...], isSecure)

@@ -32,7 +32,9 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
     }
 
     @inlinable
-    public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool { left.nanoseconds < right.nanoseconds }
+    public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool {
+        left.nanoseconds < right.nanoseconds
+    }
 
     @inlinable
     public static func + (time: MonotonicTime, milliseconds: Int64) -> MonotonicTime {

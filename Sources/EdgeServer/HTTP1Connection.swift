@@ -112,7 +112,11 @@ final class HTTP1Connection: ChannelInboundHandler {
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
             exchange?.connectionWritable()
-            if phase == .idle { setDeadline(limits.idleMilliseconds) } else { setDeadline(limits.stallMilliseconds) }
+            if phase == .idle {
+                setDeadline(limits.idleMilliseconds)
+            } else {
+                setDeadline(limits.stallMilliseconds)
+            }
         } else {
             setDeadline(limits.stallMilliseconds)
         }
@@ -141,7 +145,9 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// The node drains: finish what is under way, take nothing new.
     func drain() {
         keepsAlive = false
-        if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0 { context?.close(promise: nil) }
+        if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0 {
+            context?.close(promise: nil)
+        }
     }
 
     // MARK: Requests
@@ -203,7 +209,9 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     @inline(__always)
-    private func finishHit(_ hit: LoopContext.PlainHit, _ context: ChannelHandlerContext, _ output: inout ByteBuffer) {
+    private func finishHit(
+        _ hit: LoopContext.PlainHit, _ context: ChannelHandlerContext, _ output: inout ByteBuffer
+    ) {
         if hit.sendsBody {
             switch hit.stored.body {
             case .memory(let body):
@@ -407,7 +415,10 @@ final class HTTP1Connection: ChannelInboundHandler {
         let now = SystemClock.monotonic()
         hasTimer = false
         if now < deadline {
-            armTimer(after: max(1, min(5_000, deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1)))
+            armTimer(
+                after: max(
+                    1,
+                    min(5_000, deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1)))
             return
         }
         if phase == .idle, parser.isInsideHead || (input?.readableBytes ?? 0) > 0 {

@@ -20,7 +20,8 @@ public final class Listener: Sendable {
     private let limits: ConnectionLimits
     private let state = Mutex(State())
 
-    public init(node: Node, group: MultiThreadedEventLoopGroup, limits: ConnectionLimits = ConnectionLimits()) {
+    public init(node: Node, group: MultiThreadedEventLoopGroup, limits: ConnectionLimits = ConnectionLimits())
+    {
         self.node = node
         self.group = group
         self.limits = limits
@@ -62,7 +63,8 @@ public final class Listener: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let connection = HTTP1Connection(
-                        node: context.value, limits: limits, client: Self.client(channel.remoteAddress), isTLS: false,
+                        node: context.value, limits: limits, client: Self.client(channel.remoteAddress),
+                        isTLS: false,
                         server: self)
                     self.opened(connection, channel.eventLoop)
                     try channel.pipeline.syncOperations.addHandler(connection)

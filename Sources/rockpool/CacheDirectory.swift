@@ -11,10 +11,13 @@ struct CacheDirectory {
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
-            throw StartError("cache directory \(path): cannot be made; name one that this user may write, with --cache-dir")
+            throw StartError(
+                "cache directory \(path): cannot be made; name one that this user may write, with --cache-dir"
+            )
         }
         guard FileManager.default.isWritableFile(atPath: path) else {
-            throw StartError("cache directory \(path): not writable; name one that this user may write, with --cache-dir")
+            throw StartError(
+                "cache directory \(path): not writable; name one that this user may write, with --cache-dir")
         }
     }
 

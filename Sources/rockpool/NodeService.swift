@@ -39,7 +39,8 @@ struct NodeService: Sendable {
             accessLog: accessLog)
         node.pulls.start()
         defer { node.pulls.shutdown() }
-        let token = try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
+        let token =
+            try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let listener = Listener(node: node, group: group)
         let ports: [Int]

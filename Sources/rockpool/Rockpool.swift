@@ -36,6 +36,7 @@ enum Version {
     static var text: String {
         let curl = String(cString: curl_version())
         let zlib = String(cString: zlibVersion())
-        return "rockpool \(number)\n\(curl) (zlib \(zlib) at hand)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
+        return
+            "rockpool \(number)\n\(curl) (zlib \(zlib) at hand)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
     }
 }

@@ -17,7 +17,9 @@ struct StoreMaintenance: Service {
                 try await Task.sleep(for: .milliseconds(Self.intervalMilliseconds))
             }
             let snapshot = node.store.snapshot
-            guard snapshot.evictedBytes - trimmedAt > UInt64(max(1, snapshot.budgetBytes / 16)) else { continue }
+            guard snapshot.evictedBytes - trimmedAt > UInt64(max(1, snapshot.budgetBytes / 16)) else {
+                continue
+            }
             trimmedAt = snapshot.evictedBytes
             MemoryTier.trimAllocator()
             let overhead = Self.residentBytes() - residentAtStart - Int(node.store.snapshot.usedBytes)

@@ -2,7 +2,9 @@ import EdgeHTTP
 import Testing
 
 /// Reads `text` as the start of a connection.
-private func parse(_ text: String, limits: RequestLimits = RequestLimits()) -> (RequestParser.Outcome, RequestHead) {
+private func parse(_ text: String, limits: RequestLimits = RequestLimits()) -> (
+    RequestParser.Outcome, RequestHead
+) {
     var parser = RequestParser(limits: limits)
     var head = RequestHead()
     let bytes = Array(text.utf8)
@@ -44,7 +46,9 @@ struct RequestParserTests {
     @Test func `one head is reused without a trace of the request before`() {
         var parser = RequestParser()
         var head = RequestHead()
-        let first = Array("PUT http://a.example/x?y HTTP/1.0\r\nHost: a.example\r\nContent-Length: 3\r\nRange: x\r\n\r\n".utf8)
+        let first = Array(
+            "PUT http://a.example/x?y HTTP/1.0\r\nHost: a.example\r\nContent-Length: 3\r\nRange: x\r\n\r\n"
+                .utf8)
         _ = first.withUnsafeBytes { parser.parse($0, into: &head) }
         #expect(head.isAbsoluteForm)
         let second = Array("GET / HTTP/1.1\r\nHost: b\r\n\r\n".utf8)
@@ -87,7 +91,10 @@ struct RequestParserTests {
         ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", .versionNotSupported),
         ("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", .malformedMethod),
         (" GET / HTTP/1.1\r\nHost: a\r\n\r\n", .malformedMethod),
-        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", .lengthAndCoding),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            .lengthAndCoding
+        ),
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", .differingLengths),
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 5\r\n\r\n", .malformedLength),
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +5\r\n\r\n", .malformedLength),
@@ -101,7 +108,10 @@ struct RequestParserTests {
         ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", .malformedCoding),
         ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked;q=1\r\n\r\n", .malformedCoding),
         ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\n", .malformedCoding),
-        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", .malformedCoding),
+        (
+            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            .malformedCoding
+        ),
         ("POST / HTTP/1.1\r\nHost: h\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n", .unknownExpectation),
     ])
     func `refuses what two recipients could read in two ways`(request: String, refusal: RequestRefusal) {
@@ -109,7 +119,8 @@ struct RequestParserTests {
     }
 
     @Test(arguments: [
-        (RequestRefusal.malformedTarget, 400), (.targetTooLong, 414), (.tooManyFields, 431), (.headTooLarge, 431),
+        (RequestRefusal.malformedTarget, 400), (.targetTooLong, 414), (.tooManyFields, 431),
+        (.headTooLarge, 431),
         (.unknownCoding, 501), (.versionNotSupported, 505), (.unknownExpectation, 417), (.headTimeout, 408),
     ])
     func `a refusal has its status`(refusal: RequestRefusal, status: Int) {
@@ -153,7 +164,9 @@ struct RequestParserTests {
 
 struct ChunkedDecoderTests {
     /// The content and end of a body that comes in pieces of `step` bytes.
-    private func decode(_ body: String, step: Int) -> (content: String, consumed: Int?, trailers: FieldSection)? {
+    private func decode(_ body: String, step: Int) -> (
+        content: String, consumed: Int?, trailers: FieldSection
+    )? {
         var decoder = ChunkedDecoder()
         var content: [UInt8] = []
         let bytes = Array(body.utf8)
@@ -185,7 +198,8 @@ struct ChunkedDecoderTests {
     }
 
     @Test(arguments: [
-        "5\nhello\r\n", "0x5\r\nhello\r\n", "\r\nhello", "5 \r\nhello\r\n", "-1\r\n", "5\r\nhelloX\r\n", "5\r\nhello\n",
+        "5\nhello\r\n", "0x5\r\nhello\r\n", "\r\nhello", "5 \r\nhello\r\n", "-1\r\n", "5\r\nhelloX\r\n",
+        "5\r\nhello\n",
         "ffffffffffffffff\r\n", "0\r\nbad name: x\r\n\r\n", "0\r\nX: a\n\r\n", "5;a\nb\r\nhello\r\n",
     ])
     func `refuses what is not a chunk`(body: String) {

@@ -27,7 +27,8 @@ struct ResponseParserTests {
     @Test func `an interim head is followed by the final one`() {
         var parser = ResponseHeadParser(allowsHTTP2: false)
         var statuses: [Int] = []
-        for line in ["HTTP/1.1 103 Early Hints\r\n", "Link: </a>\r\n", "\r\n", "HTTP/1.1 200 OK\r\n", "\r\n"] {
+        for line in ["HTTP/1.1 103 Early Hints\r\n", "Link: </a>\r\n", "\r\n", "HTTP/1.1 200 OK\r\n", "\r\n"]
+        {
             let event = Array(line.utf8).withUnsafeBufferPointer { parser.read(line: $0) }
             if case .head(let head) = event { statuses.append(head.status) }
         }
@@ -51,10 +52,16 @@ struct ResponseParserTests {
         (["HTTP/1.1 200 OK\r\n", "Content-Length: 5, 5\r\n"], .malformedLength),
         (["HTTP/1.1 200 OK\r\n", "Content-Length: +5\r\n"], .malformedLength),
         (["HTTP/1.1 200 OK\r\n", "Content-Length: 5\r\n", "Content-Length: 6\r\n"], .differingLengths),
-        (["HTTP/1.1 200 OK\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "\r\n"], .lengthAndCoding),
+        (
+            ["HTTP/1.1 200 OK\r\n", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "\r\n"],
+            .lengthAndCoding
+        ),
         (["HTTP/1.0 200 OK\r\n", "Transfer-Encoding: chunked\r\n", "\r\n"], .codingInHTTP10),
         (["HTTP/1.1 200 OK\r\n", "Transfer-Encoding: gzip\r\n"], .malformedCoding),
-        (["HTTP/1.1 200 OK\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\n"], .malformedCoding),
+        (
+            ["HTTP/1.1 200 OK\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\n"],
+            .malformedCoding
+        ),
     ])
     func `refuses what libcurl would accept`(lines: [String], refusal: ResponseRefusal) {
         guard case .refused(let reason) = parse(lines) else {

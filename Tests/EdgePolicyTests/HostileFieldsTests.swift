@@ -73,7 +73,8 @@ import Testing
         let found = Invalidation.targets(
             requestMethod: .post, scheme: "http", authority: Array("h".utf8)[...], path: [47], query: nil,
             status: 200, response: left)
-        #expect(found.allSatisfy { $0.authority.elementsEqual("h".utf8) && $0.path.first == 47 }, "seed \(seed)")
+        #expect(
+            found.allSatisfy { $0.authority.elementsEqual("h".utf8) && $0.path.first == 47 }, "seed \(seed)")
         let stored = ResponseFields.forStorage(left, status: 200, receivedAt: WallTime(seconds: 1))
         #expect(stored.lines.allSatisfy { !HopByHop.isHopByHop($0.name) && $0.name != .age }, "seed \(seed)")
     }

@@ -193,7 +193,8 @@ import Testing
                 200,
                 [
                     "Cache-Control: s-maxage=60, proxy-revalidate, must-revalidate, immutable",
-                    "Cache-Control: stale-if-error=5, stale-while-revalidate=7", "ETag: \"a\"", "Last-Modified: {-9}",
+                    "Cache-Control: stale-if-error=5, stale-while-revalidate=7", "ETag: \"a\"",
+                    "Last-Modified: {-9}",
                     "Vary: A", "Age: 3",
                 ]))
         #expect(

@@ -32,13 +32,13 @@ final class Fill: Sendable {
         var offset: Int64
     }
 
-    private struct LoopReaders {
+    struct LoopReaders {
         let loop: any EventLoop
         var readers: [Reader]
         var wakePending = false
     }
 
-    private struct State {
+    struct State {
         var phase = Phase.pulling
         var head: FillHead?
         var interims: [ResponseHead] = []
@@ -65,7 +65,7 @@ final class Fill: Sendable {
     let node: Node
     /// When the request went out (RFC 9111 4.2.3, request_time).
     let requestTime: WallTime
-    private let state = Mutex(State())
+    let state = Mutex(State())
 
     init(plan: FillPlan, node: Node) {
         self.plan = plan
@@ -80,8 +80,8 @@ final class Fill: Sendable {
         begin(plan.pull, attempt: 0)
     }
 
-    private func begin(_ request: PullRequest, attempt: Int) {
-        let handle = node.pulls.pull(request, sink: FillAttempt(fill: self, number: attempt))
+    func begin(_ request: PullRequest, attempt: Int) {
+        let handle = node.pulls.pull(request, sink: sink(number: attempt))
         state.withLock { state in
             if state.attempt == attempt { state.handle = handle }
         }
@@ -128,10 +128,14 @@ final class Fill: Sendable {
         var cancelled: PullHandle?
         var resumed: PullHandle?
         state.withLock { state in
-            for index in state.loops.indices { state.loops[index].readers.removeAll { $0.exchange === exchange } }
+            for index in state.loops.indices {
+                state.loops[index].readers.removeAll { $0.exchange === exchange }
+            }
             let hasReaders = state.loops.contains { !$0.readers.isEmpty }
             // Without readers a pull goes on only for a response that is, or may turn out to be, kept.
-            if !hasReaders, !state.isKeeping, state.head != nil || plan.kind == .pass { cancelled = state.handle }
+            if !hasReaders, !state.isKeeping, state.head != nil || plan.kind == .pass {
+                cancelled = state.handle
+            }
             if hasReaders { resumed = trim(&state) }
         }
         cancelled?.cancel()
@@ -202,12 +206,14 @@ final class Fill: Sendable {
     private func note(_ state: inout State, _ exchange: Exchange, _ offset: Int64) {
         guard !state.isKeeping || state.slab == nil else { return }
         guard let loop = state.loops.firstIndex(where: { $0.loop === exchange.eventLoop }) else { return }
-        guard let reader = state.loops[loop].readers.firstIndex(where: { $0.exchange === exchange }) else { return }
+        guard let reader = state.loops[loop].readers.firstIndex(where: { $0.exchange === exchange }) else {
+            return
+        }
         state.loops[loop].readers[reader].offset = offset
     }
 
     /// Drops chunks that every reader has had, where nothing is kept; returns the pull to resume.
-    private func trim(_ state: inout State) -> PullHandle? {
+    func trim(_ state: inout State) -> PullHandle? {
         guard !state.isKeeping, state.slab == nil else { return nil }
         var slowest = state.received
         for loop in state.loops { for reader in loop.readers { slowest = min(slowest, reader.offset) } }
@@ -223,16 +229,17 @@ final class Fill: Sendable {
     // MARK: Waking
 
     /// Wakes every loop that has readers, once.
-    private func wake(_ state: inout State) -> [any EventLoop] {
+    func wake(_ state: inout State) -> [any EventLoop] {
         var loops: [any EventLoop] = []
-        for index in state.loops.indices where !state.loops[index].wakePending && !state.loops[index].readers.isEmpty {
+        for index in state.loops.indices
+        where !state.loops[index].wakePending && !state.loops[index].readers.isEmpty {
             state.loops[index].wakePending = true
             loops.append(state.loops[index].loop)
         }
         return loops
     }
 
-    private func deliver(to loops: [any EventLoop]) {
+    func deliver(to loops: [any EventLoop]) {
         for loop in loops {
             loop.execute {
                 let readers: [Reader] = self.state.withLock { state in
@@ -245,352 +252,10 @@ final class Fill: Sendable {
         }
     }
 
-    private func forEachReader(_ body: @escaping @Sendable (Exchange) -> Void) {
-        let readers = state.withLock { $0.loops.flatMap { loop in loop.readers.map { (loop.loop, $0.exchange) } } }
+    func forEachReader(_ body: @escaping @Sendable (Exchange) -> Void) {
+        let readers = state.withLock {
+            $0.loops.flatMap { loop in loop.readers.map { (loop.loop, $0.exchange) } }
+        }
         for (loop, exchange) in readers { loop.execute { body(exchange) } }
     }
-}
-
-// MARK: - What the pull brings (on the pull thread)
-
-extension Fill {
-    fileprivate func isCurrent(_ attempt: Int) -> Bool { state.withLock { $0.attempt == attempt } }
-
-    fileprivate func interim(_ head: ResponseHead) {
-        // 100 answers an Expect that was never sent on; 102 and above are the client's (RFC 9110 15.2).
-        guard head.status != 100 else { return }
-        state.withLock { $0.interims.append(head) }
-    }
-
-    fileprivate func received(head: ResponseHead) {
-        let now = SystemClock.wall()
-        let monotonic = SystemClock.monotonic()
-        node.outages.pullSucceeded(plan.origin, now: monotonic)
-        switch plan.kind {
-        case .pass:
-            node.settlePass(plan, head)
-            if let stored = postHead(head, now: now) {
-                proceed(with: stored, keep: true)
-            } else {
-                proceed(with: passHead(head), keep: false)
-            }
-        case .cacheable:
-            if head.status == 304, plan.isConditional, let stored = plan.stored {
-                validated(stored, by: head, now: now)
-                return
-            }
-            if let stored = plan.stored, let reason = staleInsteadOf(head, stored, now) {
-                node.marks.pullFailed(plan.key, .serverError(status: head.status), now: monotonic)
-                answer(.stale(stored, reason, forwardStatus: head.status))
-                return
-            }
-            let isFailure = [500, 502, 503, 504].contains(head.status)
-            if !isFailure { node.marks.pullSucceeded(plan.key) }
-            let fillHead = cacheableHead(head, traits: plan.traits, now: now)
-            if fillHead.isReusable {
-                node.marks.clearHitForMiss(plan.key)
-            } else {
-                node.marks.markHitForMiss(plan.key, now: monotonic)
-                node.collapser.leave(self)
-            }
-            proceed(with: fillHead, keep: fillHead.metadata != nil)
-        }
-    }
-
-    private func staleInsteadOf(_ head: ResponseHead, _ stored: StoredResponse, _ now: WallTime) -> Reason? {
-        guard [500, 502, 503, 504].contains(head.status) else { return nil }
-        let verdict = StalePolicy.decide(
-            stored.metadata, failure: .serverError(status: head.status), rules: plan.rules, now: now,
-            softPurgedAt: nil)
-        if case .allowed(let reason) = verdict { return reason }
-        return nil
-    }
-
-    private func passHead(_ head: ResponseHead) -> FillHead {
-        let hasBody = !plan.isHead && head.status != 204 && head.status != 304
-        return FillHead(
-            response: head, clientFields: ResponseFields.forClient(head.fields, status: head.status, receivedAt: SystemClock.wall()),
-            contentLength: Self.length(head),
-            hasBody: hasBody, metadata: nil, refusal: nil, isReusable: false, secondaryKey: nil)
-    }
-
-    /// The head of a POST's response that later GETs may have: explicitly fresh, and a representation of its target.
-    private func postHead(_ head: ResponseHead, now: WallTime) -> FillHead? {
-        guard plan.mayStorePost?(head) == true else { return nil }
-        let stored = cacheableHead(head, traits: RequestTraits(getFrom: plan.traits), now: now)
-        guard let metadata = stored.metadata else { return nil }
-        switch metadata.freshnessSource {
-        case .cdnCacheControl, .sMaxage, .maxAge, .expires: return stored
-        case .heuristic, .rule, .none: return nil
-        }
-    }
-
-    private func cacheableHead(_ head: ResponseHead, traits: RequestTraits, now: WallTime) -> FillHead {
-        var verdict = Storability.decide(
-            request: traits, response: head, rules: plan.rules, requestTime: requestTime, responseTime: now)
-        let length = Self.length(head)
-        if case .storable = verdict, let length, length > node.maxStoredBytes(plan.rules) {
-            verdict = .notStorable(.tooLarge)
-        }
-        let hasBody = head.status != 204 && head.status != 304
-        switch verdict {
-        case .notStorable(let reason):
-            return FillHead(
-                response: head, clientFields: ResponseFields.forClient(head.fields, status: head.status, receivedAt: now),
-                contentLength: length,
-                hasBody: hasBody, metadata: nil, refusal: reason, isReusable: false, secondaryKey: nil)
-        case .storable(let metadata):
-            let drop = Storability.fieldsToDrop(response: head)
-            var fields = ResponseFields.forStorage(head.fields, drop: drop, status: head.status, receivedAt: now)
-            if plan.rules.cookies == .strip { fields.remove(.setCookie) }
-            let secondaryKey = VaryRule.parse(head.fields).map {
-                SecondaryKey(rule: $0, request: plan.requestFields, response: head.fields)
-            }
-            let reusable: Bool
-            switch Reuse.decide(metadata, request: traits, rules: plan.rules, now: now, softPurgedAt: nil) {
-            case .fresh, .staleWhileRevalidate: reusable = true
-            case .validate: reusable = false
-            }
-            var leaderFields: FieldSection?
-            if !drop.isEmpty {
-                leaderFields = ResponseFields.forStorage(head.fields, drop: [], status: head.status, receivedAt: now)
-            }
-            return FillHead(
-                response: head, clientFields: fields, leaderFields: leaderFields, contentLength: length,
-                hasBody: hasBody, metadata: metadata,
-                refusal: nil, isReusable: reusable, secondaryKey: secondaryKey)
-        }
-    }
-
-    private static func length(_ head: ResponseHead) -> Int64? {
-        guard let value = head.fields.first(.contentLength) else { return nil }
-        return Int64(String(decoding: value, as: UTF8.self))
-    }
-
-    private func proceed(with head: FillHead, keep: Bool) {
-        var cancelled: PullHandle?
-        let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
-        let slabBytes = wanted > 0 && node.store.reserveFill(bytes: wanted) ? wanted : 0
-        let slab = slabBytes > 0 ? node.makeSlab(slabBytes) : nil
-        state.withLock { state in
-            state.head = head
-            state.phase = .streaming
-            state.isKeeping = keep && !state.isDiscarded && slabBytes == wanted
-            state.slab = slab
-            state.reservedBytes = slabBytes
-            if !state.isKeeping, state.loops.allSatisfy({ $0.readers.isEmpty }) { cancelled = state.handle }
-        }
-        cancelled?.cancel()
-    }
-
-    /// A 304 came for `stored` (RFC 9111 4.3.4).
-    private func validated(_ stored: StoredResponse, by head: ResponseHead, now: WallTime) {
-        guard Validation.notModifiedSelects(stored: stored.fields, notModified: head.fields) else {
-            pullAgainWithoutConditions()
-            return
-        }
-        node.marks.pullSucceeded(plan.key)
-        let received = ResponseFields.forStorage(head.fields, drop: [], status: 304, receivedAt: now)
-        let merged = Validation.freshen(stored: stored.fields, from: received)
-        var judged = merged
-        // The age is the 304's own: how long ago the origin, or a cache before it, said so (RFC 9111 4.2.3).
-        if let age = head.fields.first(.age) { judged.append(.age, age) }
-        let verdict = Storability.decide(
-            request: plan.traits,
-            response: ResponseHead(status: stored.metadata.status, fields: judged), rules: plan.rules,
-            requestTime: requestTime, responseTime: now)
-        let drop = Storability.fieldsToDrop(response: ResponseHead(status: stored.metadata.status, fields: merged))
-        let fields = ResponseFields.forStorage(
-            merged, drop: drop, status: stored.metadata.status, receivedAt: now)
-        switch verdict {
-        case .storable(let metadata):
-            let fresh = node.freshened(stored, metadata: metadata, fields: fields)
-            if !state.withLock({ $0.isDiscarded }) { node.store.replace(stored, with: fresh) }
-            if Reuse.isPlainlyFresh(metadata, now: now) { node.marks.clearHitForMiss(plan.key) }
-            answer(.revalidated(fresh))
-        case .notStorable(let reason):
-            // The origin took its permission back: this client is served, nobody after it. A request's own
-            // Authorization takes nothing back: what is stored came without it.
-            let last = node.freshened(stored, metadata: stored.metadata, fields: fields)
-            if reason != .authorization { node.store.remove(stored) }
-            answer(.revalidated(last))
-        }
-    }
-
-    private func pullAgainWithoutConditions() {
-        guard let fields = plan.unconditionalFields else {
-            failed(
-                PullFailure(
-                    kind: .protocolError, side: .origin, retry: .no,
-                    detail: "304 selects no stored response"))
-            return
-        }
-        var request = plan.pull
-        request.fields = fields
-        let attempt = state.withLock { state in
-            state.attempt += 1
-            return state.attempt
-        }
-        begin(request, attempt: attempt)
-    }
-
-    private func answer(_ answer: FillAnswer) {
-        node.collapser.leave(self)
-        state.withLock { $0.phase = .answered(answer) }
-    }
-
-    /// Takes body bytes; false pauses the pull, and the same bytes come again when it resumes.
-    fileprivate func received(body: UnsafeRawBufferPointer) -> Bool {
-        var exhausted: PullHandle?
-        let accepted: Bool = state.withLock { state in
-            if case .answered = state.phase { return true }
-            guard let head = state.head, head.hasBody else { return true }
-            if let slab = state.slab {
-                // The parser holds the origin to its Content-Length; more than that never arrives here.
-                guard slab.append(body) else { return true }
-            } else {
-                let ahead = state.received - state.chunkBase
-                if !state.isKeeping, ahead > Self.windowBytes {
-                    state.isPaused = true
-                    return false
-                }
-                append(body, &state)
-                if state.isKeeping, state.received + Int64(body.count) > node.maxStoredBytes(plan.rules) {
-                    state.isKeeping = false
-                    if state.loops.allSatisfy({ $0.readers.isEmpty }) { exhausted = state.handle }
-                }
-            }
-            state.received += Int64(body.count)
-            return true
-        }
-        exhausted?.cancel()
-        return accepted
-    }
-
-    private func append(_ body: UnsafeRawBufferPointer, _ state: inout State) {
-        if let last = state.chunks.indices.last, state.isKeeping,
-            state.chunks[last].writableBytes >= body.count
-        {
-            state.chunks[last].writeBytes(body)
-            return
-        }
-        var chunk = ByteBufferAllocator().buffer(capacity: state.isKeeping ? max(body.count, 16_384) : body.count)
-        chunk.writeBytes(body)
-        state.chunks.append(chunk)
-    }
-
-    fileprivate func received(trailers: FieldSection) {
-        state.withLock { $0.trailers = trailers }
-    }
-
-    fileprivate func completed() {
-        let finished: (head: FillHead, body: StoredBody?, reserved: Int)? = state.withLock { state in
-            if case .answered = state.phase { return nil }
-            guard let head = state.head else { return nil }
-            let isWhole = !head.hasBody || head.contentLength.map { $0 == state.received } ?? true
-            return (head, state.isKeeping && isWhole ? wholeBody(state) : nil, state.reservedBytes)
-        }
-        guard let finished else { return }
-        var stored: StoredResponse?
-        if let body = finished.body, let metadata = finished.head.metadata {
-            stored = node.store(finished.head, metadata, body: body, reservedBytes: finished.reserved, plan: plan) {
-                self.state.withLock { $0.isDiscarded }
-            }
-        } else if finished.reserved > 0 {
-            node.store.releaseFill(bytes: finished.reserved)
-        }
-        state.withLock { state in
-            state.stored = stored
-            state.phase = .complete
-            state.reservedBytes = 0
-        }
-        node.collapser.leave(self)
-    }
-
-    private func wholeBody(_ state: borrowing State) -> StoredBody {
-        if let slab = state.slab { return slab.storedBody() }
-        let length = Int(state.received)
-        guard length > 0 else { return .memory(ByteBuffer()) }
-        let slab = node.makeSlab(length)
-        for chunk in state.chunks { chunk.withUnsafeReadableBytes { _ = slab.append($0) } }
-        return slab.storedBody()
-    }
-
-    fileprivate func failed(_ failure: PullFailure) {
-        let now = SystemClock.wall()
-        let isBeforeHead: Bool? = state.withLock { state in
-            if case .answered = state.phase { return nil }
-            return state.head == nil
-        }
-        guard let isBeforeHead else { return }
-        node.collapser.leave(self)
-        if failure.side != .client {
-            let monotonic = SystemClock.monotonic()
-            if plan.kind == .cacheable {
-                let kind: OriginFailure = failure.isUnreachable ? .unreachable : .serverError(status: 502)
-                node.marks.pullFailed(plan.key, kind, now: monotonic)
-            }
-            node.outages.pullFailed(
-                plan.origin, key: plan.key, connecting: failure.isConnectionFailure, now: monotonic)
-        }
-        if isBeforeHead, let stored = plan.stored, let reason = staleInsteadOf(failure, stored, now) {
-            answer(.stale(stored, reason, forwardStatus: nil))
-            return
-        }
-        let reserved = state.withLock { state in
-            let reserved = state.reservedBytes
-            state.phase = .failed(failure)
-            state.isKeeping = false
-            state.reservedBytes = 0
-            return reserved
-        }
-        if reserved > 0 { node.store.releaseFill(bytes: reserved) }
-    }
-
-    private func staleInsteadOf(_ failure: PullFailure, _ stored: StoredResponse, _ now: WallTime) -> Reason? {
-        guard failure.side != .client else { return nil }
-        let kinds: [OriginFailure] =
-            failure.isUnreachable ? [.unreachable, .serverError(status: 504)] : [.serverError(status: 502)]
-        for kind in kinds {
-            let verdict = StalePolicy.decide(
-                stored.metadata, failure: kind, rules: plan.rules, now: now, softPurgedAt: nil)
-            if case .allowed(let reason) = verdict { return reason }
-        }
-        return nil
-    }
-
-    /// Wakes the readers of whatever came since the last time.
-    fileprivate func settled() {
-        let loops = state.withLock { wake(&$0) }
-        deliver(to: loops)
-    }
-
-    fileprivate func uploadWritable() {
-        forEachReader { $0.uploadWritable() }
-    }
-}
-
-/// The sink of one pull of a fill. A fill pulls a second time when a 304 selects nothing it has; what the first
-/// pull still brings then goes nowhere.
-private final class FillAttempt: PullSink {
-    let fill: Fill
-    let number: Int
-
-    init(fill: Fill, number: Int) {
-        self.fill = fill
-        self.number = number
-    }
-
-    func pull(interim: ResponseHead) { if fill.isCurrent(number) { fill.interim(interim) } }
-    func pull(head: ResponseHead) { if fill.isCurrent(number) { fill.received(head: head) } }
-
-    func pull(body: UnsafeRawBufferPointer) -> Bool {
-        fill.isCurrent(number) ? fill.received(body: body) : true
-    }
-
-    func pull(trailers: FieldSection) { if fill.isCurrent(number) { fill.received(trailers: trailers) } }
-    func pullCompleted(closeDelimited: Bool) { if fill.isCurrent(number) { fill.completed() } }
-    func pullFailed(_ failure: PullFailure) { if fill.isCurrent(number) { fill.failed(failure) } }
-    func pullUploadWritable() { fill.uploadWritable() }
-    func pullSettled() { fill.settled() }
 }

@@ -54,7 +54,8 @@ final class FillHead: Sendable {
     let initialAgeSeconds: Int64
 
     init(
-        response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil, contentLength: Int64?, hasBody: Bool,
+        response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil,
+        contentLength: Int64?, hasBody: Bool,
         metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, secondaryKey: SecondaryKey?
     ) {
         self.response = response

@@ -73,7 +73,8 @@ final class KeyMarks: Sendable {
     func pullFailed(_ key: Digest128, _ kind: OriginFailure, now: MonotonicTime) {
         marks.withLock { marks in
             let before = marks.failures[key]?.backOffMilliseconds
-            let backOff = before.map { min($0 * 2, Self.lastBackOffMilliseconds) } ?? Self.firstBackOffMilliseconds
+            let backOff =
+                before.map { min($0 * 2, Self.lastBackOffMilliseconds) } ?? Self.firstBackOffMilliseconds
             if before == nil, marks.failures.count >= capacity, let victim = marks.failures.keys.first {
                 marks.failures[victim] = nil
             }

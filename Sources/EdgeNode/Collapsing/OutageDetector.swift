@@ -34,7 +34,8 @@ final class OutageDetector: Sendable {
         origins.withLock { origins in
             var state = origins[origin] ?? OriginState()
             if state.isDown {
-                state.backOffMilliseconds = min(state.backOffMilliseconds * 2, KeyMarks.lastBackOffMilliseconds)
+                state.backOffMilliseconds = min(
+                    state.backOffMilliseconds * 2, KeyMarks.lastBackOffMilliseconds)
                 state.nextProbe = now + state.backOffMilliseconds
             } else {
                 if state.failedKeys.count < 64 { state.failedKeys.insert(key) }

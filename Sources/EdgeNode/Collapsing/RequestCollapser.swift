@@ -18,15 +18,20 @@ final class RequestCollapser: Sendable {
         case leader(Fill)
         /// The request follows a fill under way.
         case follower(Fill)
+        /// `make` found that no pull is needed any more.
+        case none
     }
 
     /// Joins a fill whose response may serve `request`, or makes one and leads it.
-    func join(_ key: Digest128, request: FieldSection, hint: VaryRule?, make: () -> Fill) -> Place {
+    ///
+    /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can see what
+    /// a fill brought that ended between the look-up and this call; it then returns nil.
+    func join(_ key: Digest128, request: FieldSection, hint: VaryRule?, make: () -> Fill?) -> Place {
         shard(key).fills.withLock { fills in
             if let candidate = fills[key]?.first(where: { $0.mayServe(request, hint: hint) }) {
                 return .follower(candidate)
             }
-            let fill = make()
+            guard let fill = make() else { return .none }
             fills[key, default: []].append(fill)
             return .leader(fill)
         }
@@ -53,6 +58,7 @@ final class RequestCollapser: Sendable {
     }
 
     var count: Int {
-        shards.reduce(0) { sum, shard in sum + shard.fills.withLock { $0.values.reduce(0) { $0 + $1.count } } }
+        shards.reduce(0) { sum, shard in sum + shard.fills.withLock { $0.values.reduce(0) { $0 + $1.count } }
+        }
     }
 }

@@ -50,7 +50,9 @@ public final class LoopCounters: Sendable {
     /// Counts of durations in buckets of powers of two microseconds.
     public final class Histogram: Sendable {
         /// Upper bounds in microseconds; the last bucket has none.
-        public static let bounds: [UInt64] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000]
+        public static let bounds: [UInt64] = [
+            50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
+        ]
         private let buckets = Row(count: Histogram.bounds.count + 1)
         private let sum = Cell()
 

@@ -12,7 +12,8 @@ enum PlainHead {
     private static let keepAlive: StaticString = "\r\nConnection: keep-alive\r\n\r\n"
 
     static func write(
-        _ stored: [UInt8], ageSeconds: Int64, ttlSeconds: Int64, isHeuristic: Bool, keepAlive: Bool, minorVersion: Int,
+        _ stored: [UInt8], ageSeconds: Int64, ttlSeconds: Int64, isHeuristic: Bool, keepAlive: Bool,
+        minorVersion: Int,
         into output: inout ByteBuffer
     ) {
         output.writeWithUnsafeMutableBytes(minimumWritableBytes: stored.count + 192) { memory in

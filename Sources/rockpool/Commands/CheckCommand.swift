@@ -4,7 +4,8 @@ import EdgeConfig
 /// `rockpool check FILE`
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Check a configuration file; exit 0, or 1 with what is wrong and where.")
+        commandName: "check",
+        abstract: "Check a configuration file; exit 0, or 1 with what is wrong and where.")
 
     @Argument(help: "The YAML file.")
     var file: String

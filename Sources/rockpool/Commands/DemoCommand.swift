@@ -7,7 +7,8 @@ import NIOPosix
 /// `rockpool demo`: a node, an origin and a page that shows what happens.
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "demo", abstract: "A node in front of a small site, with a page that shows what the cache does.")
+        commandName: "demo",
+        abstract: "A node in front of a small site, with a page that shows what the cache does.")
 
     @Option(help: ArgumentHelp("Where the page is. Port 0 takes a free one.", valueName: "HOST:PORT"))
     var listen = "127.0.0.1:8080"
@@ -20,7 +21,8 @@ struct DemoCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard FileManager.default.fileExists(atPath: site + "/index.html") else {
-            throw ValidationError("\(site)/index.html: not found; run from the project's folder, or name it with --site DIR")
+            throw ValidationError(
+                "\(site)/index.html: not found; run from the project's folder, or name it with --site DIR")
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let origin = try await DemoOrigin.start(siteDirectory: site, group: group)
@@ -38,8 +40,11 @@ struct DemoCommand: AsyncParsableCommand {
         service.isQuiet = true
         service.onRunning = { ports in
             Terminal.say("")
-            Terminal.say("  Rockpool is serving a demo site. Open   http://\(address.host):\(ports.first ?? address.port)/")
-            Terminal.say("  Fetch things again, take the origin down, and watch what the cache does. Ctrl-C ends it.")
+            Terminal.say(
+                "  Rockpool is serving a demo site. Open   http://\(address.host):\(ports.first ?? address.port)/"
+            )
+            Terminal.say(
+                "  Fetch things again, take the origin down, and watch what the cache does. Ctrl-C ends it.")
             Terminal.say("")
         }
         try await service.run()

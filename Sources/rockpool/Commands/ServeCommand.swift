@@ -7,13 +7,16 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Run a node, from flags or from a configuration file.")
 
-    @Option(help: ArgumentHelp("The origin's base URL; the node serves every host from it.", valueName: "URL"))
+    @Option(
+        help: ArgumentHelp("The origin's base URL; the node serves every host from it.", valueName: "URL"))
     var origin: String?
 
     @Option(help: ArgumentHelp("A configuration file instead of --origin.", valueName: "FILE"))
     var config: String?
 
-    @Option(help: ArgumentHelp("Where to listen; may be given again. Default 127.0.0.1:8080.", valueName: "HOST:PORT"))
+    @Option(
+        help: ArgumentHelp(
+            "Where to listen; may be given again. Default 127.0.0.1:8080.", valueName: "HOST:PORT"))
     var listen: [String] = []
 
     @Option(help: ArgumentHelp("The admin listener. Default 127.0.0.1:8081.", valueName: "HOST:PORT"))
@@ -31,7 +34,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Disk for stored responses. Default 10GiB.", valueName: "SIZE"))
     var disk: String?
 
-    @Option(help: ArgumentHelp("The access log: a file, - for standard output, or off.", valueName: "FILE|-|off"))
+    @Option(
+        help: ArgumentHelp("The access log: a file, - for standard output, or off.", valueName: "FILE|-|off"))
     var accessLog: String?
 
     func run() async throws {
@@ -51,7 +55,9 @@ struct ServeCommand: AsyncParsableCommand {
         case (nil, .some(let file)):
             guard listen.isEmpty, admin == nil, cacheDir == nil, memory == nil, disk == nil, accessLog == nil,
                 adminTokenFile == nil
-            else { throw ValidationError("with --config, the file says all: put the other flags' values there") }
+            else {
+                throw ValidationError("with --config, the file says all: put the other flags' values there")
+            }
             do {
                 return try ConfigurationFile.load(path: file)
             } catch {
@@ -85,7 +91,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     private static func size(_ text: String, _ flag: String) throws -> Int64 {
         guard let bytes = ByteSize.parse(text) else {
-            throw ValidationError("\(flag) \(text): a size is a number and a unit, for example 512MiB, 10GiB or 1GB")
+            throw ValidationError(
+                "\(flag) \(text): a size is a number and a unit, for example 512MiB, 10GiB or 1GB")
         }
         return bytes
     }

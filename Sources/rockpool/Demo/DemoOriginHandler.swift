@@ -54,7 +54,9 @@ final class DemoOriginHandler: ChannelInboundHandler {
         } else if let resource = site.resource(at: path, now: now) {
             head.headers.add(name: "Cache-Control", value: resource.cacheControl)
             if let tag = resource.entityTag { head.headers.add(name: "ETag", value: tag) }
-            if let modified = resource.lastModified { head.headers.add(name: "Last-Modified", value: modified) }
+            if let modified = resource.lastModified {
+                head.headers.add(name: "Last-Modified", value: modified)
+            }
             if resource.isUnchanged(ifNoneMatch: ifNoneMatch, ifModifiedSince: ifModifiedSince) {
                 head.status = .notModified
             } else {

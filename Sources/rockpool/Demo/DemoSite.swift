@@ -22,7 +22,8 @@ final class DemoSite: Sendable {
         var files: [String: DemoResource] = [:]
         var newsTemplate = ""
         let folder = URL(fileURLWithPath: directory, isDirectory: true)
-        for name in try FileManager.default.contentsOfDirectory(atPath: directory) where !name.hasPrefix(".") {
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory) where !name.hasPrefix(".")
+        {
             let file = folder.appendingPathComponent(name)
             let attributes = try FileManager.default.attributesOfItem(atPath: file.path)
             guard attributes[.type] as? FileAttributeType == .typeRegular else { continue }
@@ -112,7 +113,8 @@ final class DemoSite: Sendable {
             body.writeInteger(state, endianness: .little)
         }
         return DemoResource(
-            body: body, contentType: "application/octet-stream", cacheControl: "max-age=60, stale-if-error=600",
+            body: body, contentType: "application/octet-stream",
+            cacheControl: "max-age=60, stale-if-error=600",
             entityTag: DemoResource.entityTag(of: body), lastModified: DemoDate.format(1_767_225_600),
             pieceBytes: 512 << 10)
     }
