@@ -36,7 +36,7 @@ public struct AccessRecord: Sendable {
 
     mutating func set(_ outcome: RequestOutcome, _ reason: Reason?) {
         self.outcome = outcome
-        self.reason = reason == .fresh ? nil : reason
+        self.reason = reason
     }
 
     /// One line, with its line feed.

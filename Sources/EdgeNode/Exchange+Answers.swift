@@ -60,8 +60,8 @@ extension Exchange {
             status.collapsed = forwarded.isCollapsed
         }
         status.ttlSeconds = ttlSeconds(stored.metadata, now)
-        status.detail = reason == .fresh ? nil : reason
-        if reason == nil || reason == .fresh, stored.metadata.freshnessSource == .heuristic {
+        status.detail = reason
+        if reason == .fresh, stored.metadata.freshnessSource == .heuristic {
             status.detail = .heuristic
         }
         return status

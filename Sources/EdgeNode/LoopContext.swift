@@ -65,7 +65,7 @@ public final class LoopContext {
             ttlSeconds: stored.metadata.freshnessLifetimeMilliseconds / 1000 - age / 1000,
             isHeuristic: isHeuristic, keepAlive: head.keepAlive, minorVersion: head.minorVersion,
             into: &output)
-        counters.count(.hit, isHeuristic ? .heuristic : nil)
+        counters.count(.hit, isHeuristic ? .heuristic : .fresh)
         let sendsBody = head.method == .get
         counters.responseBytes.add(UInt64(sendsBody ? stored.body.count : 0))
         return PlainHit(stored: stored, status: stored.metadata.status, sendsBody: sendsBody)
@@ -102,7 +102,7 @@ public final class LoopContext {
     ) {
         guard logsAccess else { return }
         var record = AccessRecord(head: head, client: client, started: started)
-        record.set(.hit, hit.stored.metadata.flags.contains(.heuristic) ? .heuristic : nil)
+        record.set(.hit, hit.stored.metadata.flags.contains(.heuristic) ? .heuristic : .fresh)
         record.status = hit.status
         record.bodyBytes = hit.sendsBody ? Int64(hit.stored.body.count) : 0
         node.accessLog?.append(record)
@@ -182,7 +182,7 @@ public final class LoopContext {
                 return
             }
             exchange.forward = hint == nil ? .uriMiss : .varyMiss
-            exchange.forwardReason = hint == nil ? nil : .variantNotStored
+            exchange.forwardReason = hint == nil ? .notStored : .variantNotStored
             if head.method == .head { pass(exchange) } else { miss(exchange, hint: hint) }
             return
         }

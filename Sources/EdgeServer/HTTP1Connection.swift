@@ -22,6 +22,9 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// Bodies over this size go out in pieces as the client takes them.
     static let singleWriteBytes = Int(256 * 1024)
 
+    /// Small answers to pipelined requests are gathered into one write up to this size.
+    static let maxGatheredBytes = 128 * 1024
+
     private enum Phase {
         case idle
         case exchanging
@@ -114,6 +117,11 @@ final class HTTP1Connection: ChannelInboundHandler {
             exchange?.connectionWritable()
             if phase == .idle {
                 setDeadline(limits.idleMilliseconds)
+                resumeReading(context)
+                if !isProcessing, input != nil {
+                    process(context)
+                    channelReadComplete(context: context)
+                }
             } else {
                 setDeadline(limits.stallMilliseconds)
             }
@@ -126,7 +134,10 @@ final class HTTP1Connection: ChannelInboundHandler {
         if case .some(.inputClosed) = event as? ChannelEvent {
             isInputClosed = true
             switch phase {
-            case .idle, .draining, .lingering: context.close(promise: nil)
+            case .idle:
+                keepsAlive = false
+                if (input?.readableBytes ?? 0) == 0 || parser.isInsideHead { closeWhenWritten(context) }
+            case .draining, .lingering: closeWhenWritten(context)
             case .exchanging:
                 // The client may have sent all it wants to say and still wait for the answer.
                 keepsAlive = false
@@ -160,6 +171,15 @@ final class HTTP1Connection: ChannelInboundHandler {
         while let pending = input?.readableBytes, pending > 0 {
             switch phase {
             case .idle:
+                // A client that sends requests and takes no answers waits until it does.
+                guard output.readableBytes < Self.maxGatheredBytes, context.channel.isWritable else {
+                    send(&output, context)
+                    guard context.channel.isWritable else {
+                        pauseReading(context)
+                        return
+                    }
+                    continue
+                }
                 guard readRequest(context, &output) else {
                     send(&output, context)
                     return
@@ -373,12 +393,20 @@ final class HTTP1Connection: ChannelInboundHandler {
         needsFlush = false
         context.flush()
         if isInputClosed {
-            context.close(promise: nil)
+            closeWhenWritten(context)
             return
         }
         resumeReading(context)
         context.close(mode: .output, promise: nil)
         setDeadline(limits.lingerMilliseconds)
+    }
+
+    /// Closes once all that was written has gone out.
+    private func closeWhenWritten(_ context: ChannelHandlerContext) {
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer()))).whenComplete { _ in
+            channel.close(promise: nil)
+        }
     }
 
     // MARK: Deadlines

@@ -220,8 +220,11 @@ import Testing
         }
         held += response.fields.lines.withUnsafeBytes { Self.heldBytes($0.baseAddress.map { $0 - 32 }) }
         held += response.tags.withUnsafeBytes { Self.heldBytes($0.baseAddress.map { $0 - 32 }) }
-        // The rest is the share of the index and of the eviction order.
-        #expect(response.chargedBytes - held == 128)
+        // The rest is the share of the index and of the eviction order. glibc leaves a remainder of 16 bytes, which is
+        // too small for a block of its own, with the block that it was cut from: up to so much for each part depends
+        // on what was freed before, by whichever test.
+        let parts = 7 + response.tags.count
+        #expect((128 - 16 * parts...128).contains(response.chargedBytes - held))
     }
 
     private static func heldBytes(_ block: UnsafeRawPointer?) -> Int {

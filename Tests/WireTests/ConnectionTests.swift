@@ -205,6 +205,20 @@ import Testing
         }
     }
 
+    @Test func `a client that asks and takes no answers is not read any further`() async throws {
+        let body = String(repeating: "x", count: 3_000)
+        try await withNode(script: { _ in [.response(200, ["Cache-Control: max-age=60"], body: body)] }) {
+            node, _ in
+            _ = try await node.fetch("GET", "/hit")
+            let client = try node.connect()
+            let requests = Array(String(repeating: RawClient.request("GET", "/hit"), count: 800_000).utf8)
+            // More than the socket's buffers hold; all answers together would be 2.4 GB in the node's memory.
+            let sent = try await client.sendUntilBlocked(requests, stallMilliseconds: 500)
+            #expect(sent < requests.count)
+            #expect(try await client.response().text == body)
+        }
+    }
+
     /// The socket takes many writes at once and tells of room while more is being written: no such word is lost.
     @Test(arguments: ["misses", "hits"])
     func `large answers reach their clients whole`(kind: String) async throws {

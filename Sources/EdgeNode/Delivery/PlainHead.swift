@@ -6,6 +6,7 @@ import NIOCore
 enum PlainHead {
     private static let age: StaticString = "Age: "
     private static let hit: StaticString = "\r\nCache-Status: rockpool; hit; ttl="
+    private static let fresh: StaticString = "; detail=fresh"
     private static let heuristic: StaticString = "; detail=heuristic"
     private static let end: StaticString = "\r\n\r\n"
     private static let close: StaticString = "\r\nConnection: close\r\n\r\n"
@@ -23,7 +24,7 @@ enum PlainHead {
             cursor.decimal(UInt64(ageSeconds))
             cursor.copy(hit)
             cursor.decimal(UInt64(max(0, ttlSeconds)))
-            if isHeuristic { cursor.copy(heuristic) }
+            cursor.copy(isHeuristic ? heuristic : fresh)
             cursor.copy(!keepAlive ? close : minorVersion == 0 ? Self.keepAlive : end)
             return cursor.written
         }
