@@ -104,6 +104,7 @@ let package = Package(
         .testTarget(
             name: "EdgeConfigTests",
             dependencies: ["EdgeConfig", "EdgeNode", "EdgeOrigin", "EdgePolicy"], swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],
             swiftSettings: strict),

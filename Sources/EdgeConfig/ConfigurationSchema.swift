@@ -137,7 +137,8 @@ enum ConfigurationSchema {
                 "sites", .sections, required: true, "What is served. A host that no site names gets 421."),
             SchemaKey(
                 "sites[].hosts", .hosts, example: "[\"www.example.com\", \"*.example.net\"]", required: true,
-                "Host names without port. An exact name beats a wildcard, a long wildcard a short one, and \"*\" is every host."
+                "Host names without port. An exact name beats a wildcard, a long wildcard a short "
+                    + "one, and \"*\" is every host."
             ),
             SchemaKey("sites[].origin", .originName, example: "main", required: true, "A name from origins."),
             SchemaKey(
@@ -149,14 +150,16 @@ enum ConfigurationSchema {
                 "When a stale response may be served although the origin did not say so."),
             SchemaKey(
                 "sites[].stale.ifError", .duration(lifetime), example: "24h",
-                "How long after it became stale, when the origin answers 500, 502, 503 or 504 (RFC 5861 4). Without a value,"
+                "How long after it became stale, when the origin answers 500, 502, 503 or 504 (RFC "
+                    + "5861 4). Without a value,"
                     + " only if the origin allows it."),
             SchemaKey(
                 "sites[].stale.ifUnreachable", .duration(lifetime), default: "24h",
                 "How long after it became stale, while the origin cannot be reached (RFC 9111 4.2.4)."),
             SchemaKey(
                 "sites[].stale.whileRevalidate", .duration(lifetime), example: "60s",
-                "How long after it became stale, with a refresh behind the client's back (RFC 5861 3). Without a value, only"
+                "How long after it became stale, with a refresh behind the client's back (RFC 5861 "
+                    + "3). Without a value, only"
                     + " if the origin allows it."),
             SchemaKey(
                 "sites[].stale.after", .duration(0...hour), example: "300ms",
@@ -179,7 +182,8 @@ enum ConfigurationSchema {
             "A glob over the path: * is any run of octets, slashes included, ? is one octet."),
         SchemaKey(
             "sites[].rules[].ttl", .lifetimes, example: "{ 200: 30d, 404: 10s }",
-            "The freshness lifetime where the origin says nothing: by status, or one duration for 200, 203, 301 and 308."
+            "The freshness lifetime where the origin says nothing: by status, or one duration for "
+                + "200, 203, 301 and 308."
         ),
         SchemaKey(
             "sites[].rules[].override", .flag, default: "false", "Whether ttl beats the origin's fields."),

@@ -42,10 +42,10 @@ extension ConfigurationSection {
         guard let (text, node) = text(name, "a whole number") else { return nil }
         guard let number = Int(text), !text.hasPrefix("+"), node.scalar?.style == .plain else {
             let meant = Int(text.filter { $0.isASCII && $0.isNumber })
+            let cure = meant.flatMap { bounds.contains($0) ? "\($0)" : nil }
             reading.report(
                 node, "\"\(name)\" is \"\(FieldText.escape(text))\", not a whole number",
-                "write \(meant.flatMap { bounds.contains($0) ? "\($0)" : nil } ?? "a number such as \(bounds.lowerBound)")"
-            )
+                "write \(cure ?? "a number such as \(bounds.lowerBound)")")
             return nil
         }
         return within(bounds, number, name, node) { "\($0)" }

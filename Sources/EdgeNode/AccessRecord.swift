@@ -94,9 +94,8 @@ public struct AccessRecord: Sendable {
         let time = String(decoding: ISOTime.common(now), as: UTF8.self)
         let agent = userAgent.isEmpty ? "-" : quoted(userAgent)
         let from = referer.isEmpty ? "-" : quoted(referer)
-        return Array(
-            "\(quoted(client.text)) - - [\(time)] \"\(request)\" \(status) \(bodyBytes) \"\(from)\" \"\(agent)\" \(outcome.label)\n"
-                .utf8)
+        let answer = "\(status) \(bodyBytes) \"\(from)\" \"\(agent)\" \(outcome.label)"
+        return Array("\(quoted(client.text)) - - [\(time)] \"\(request)\" \(answer)\n".utf8)
     }
 }
 

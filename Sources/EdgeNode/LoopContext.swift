@@ -43,7 +43,8 @@ public final class LoopContext {
     }
 
     /// Answers a GET or HEAD from memory where nothing but a fresh stored response is asked for: one look-up, no
-    /// allocation but the output's. Writes the head into `output`; nil leaves it untouched, for ``begin(_:client:isTLS:delegate:)``.
+    /// allocation but the output's. Writes the head into `output`; nil leaves it untouched, for
+    /// ``begin(_:client:isTLS:delegate:)``.
     @inline(__always)
     public func plainHit(_ head: RequestHead, isTLS: Bool, into output: inout ByteBuffer) -> PlainHit? {
         guard head.method == .get || head.method == .head, head.framing == .none,

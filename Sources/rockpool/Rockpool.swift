@@ -36,7 +36,9 @@ enum Version {
     static var text: String {
         let curl = String(cString: curl_version())
         let zlib = String(cString: zlibVersion())
-        return
-            "rockpool \(number)\n\(curl) (zlib \(zlib) at hand)\nHTTP/2 and TLS to clients: not built in\nbrotli: not built in"
+        return [
+            "rockpool \(number)", "\(curl) (zlib \(zlib) at hand)", "HTTP/2 and TLS to clients: not built in",
+            "brotli: not built in",
+        ].joined(separator: "\n")
     }
 }
