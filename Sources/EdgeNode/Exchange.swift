@@ -121,8 +121,11 @@ public final class Exchange: @unchecked Sendable {
 
     /// Waits for `fill`; starts it where this request leads.
     func wait(for fill: Fill, isLeader: Bool) {
+        guard fill.attach(self) else {
+            context.continueAlone(self, mayCollapse: false)
+            return
+        }
         phase = .waiting(fill, isLeader: isLeader)
-        fill.attach(self)
         if isLeader { fill.start() }
         if request.head.framing != .none { upload = fill.handle }
         armStaleTimer(fill)

@@ -5,6 +5,9 @@ import EdgeHTTP
 /// needs a new target and new fields, nothing else.
 final class EasyHandles {
     private var idle: [String: [UnsafeMutableRawPointer]] = [:]
+    private var connectLists: [String: UnsafeMutablePointer<curl_slist>] = [:]
+    /// Handles that were made ready under an older configuration are not kept.
+    private var generation = 0
     private let loop: UnsafeMutableRawPointer
 
     init(loop: UnsafeMutableRawPointer) {
@@ -13,14 +16,17 @@ final class EasyHandles {
 
     deinit {
         for handles in idle.values { for handle in handles { curl_easy_cleanup(handle) } }
+        for list in connectLists.values { curl_slist_free_all(list) }
     }
 
     /// A handle for `transfer`, ready to add to the multi handle; nil where libcurl has no memory.
     func prepare(_ transfer: PullTransfer, _ pool: OriginPool) -> UnsafeMutableRawPointer? {
-        let endpoint = pool.servers[transfer.server].endpoint
+        guard let endpoint = transfer.endpoint else { return nil }
         let request = transfer.request
         transfer.isPoolable = request.body == .none && request.method.elementsEqual("GET".utf8)
-        let key = Self.key(endpoint, pool)
+        let key = pool.name + " " + endpoint.shown
+        transfer.handleKey = key
+        transfer.handleGeneration = generation
         let easy: UnsafeMutableRawPointer
         if transfer.isPoolable, let kept = idle[key]?.popLast() {
             easy = kept
@@ -38,7 +44,8 @@ final class EasyHandles {
         if !transfer.isPoolable { setMethod(easy, request) }
         setTarget(easy, request.target)
         // libcurl sends again by itself on a reused connection that closes: only where that is harmless.
-        let fresh = transfer.isFresh || !request.isIdempotent
+        // A body cannot be sent again at all: it is gone once it was sent.
+        let fresh = transfer.isFresh || !request.isIdempotent || request.body != .none
         _ = rockpool_setopt_long(easy, CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
         transfer.freeList()
         transfer.list = Self.lines(request, endpoint, pool)
@@ -47,15 +54,11 @@ final class EasyHandles {
     }
 
     /// Takes a handle back after its transfer.
-    func release(_ easy: UnsafeMutableRawPointer, _ transfer: PullTransfer, _ pool: OriginPool?) {
+    func release(_ easy: UnsafeMutableRawPointer, _ transfer: PullTransfer) {
         _ = rockpool_setopt_list(easy, CURLOPT_HTTPHEADER, nil)
         transfer.freeList()
-        guard let pool, transfer.isPoolable, pool.servers.indices.contains(transfer.server) else {
-            curl_easy_cleanup(easy)
-            return
-        }
-        let key = Self.key(pool.servers[transfer.server].endpoint, pool)
-        if idle[key, default: []].count < 128 {
+        let key = transfer.handleKey
+        if transfer.isPoolable, transfer.handleGeneration == generation, idle[key, default: []].count < 128 {
             idle[key, default: []].append(easy)
         } else {
             curl_easy_cleanup(easy)
@@ -66,10 +69,7 @@ final class EasyHandles {
     func clear() {
         for handles in idle.values { for handle in handles { curl_easy_cleanup(handle) } }
         idle = [:]
-    }
-
-    private static func key(_ endpoint: OriginEndpoint, _ pool: OriginPool) -> String {
-        pool.name + " " + endpoint.shown
+        generation += 1
     }
 
     private func configure(
@@ -87,9 +87,10 @@ final class EasyHandles {
         let version = endpoint.isTLS ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
         _ = rockpool_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(version))
         if let connectTo = endpoint.connectTo {
-            let list = curl_slist_append(nil, connectTo)
+            // libcurl keeps the list by reference: one for all handles of the endpoint, as long as these live.
+            let list = connectLists[connectTo] ?? curl_slist_append(nil, connectTo)
+            connectLists[connectTo] = list
             _ = rockpool_setopt_list(easy, CURLOPT_CONNECT_TO, list)
-            // Lives as long as the process: one short line for each handle of such an origin.
         }
         if let file = endpoint.tls.authorityFile { _ = rockpool_setopt_text(easy, CURLOPT_CAINFO, file) }
         if let file = endpoint.tls.clientCertificateFile {

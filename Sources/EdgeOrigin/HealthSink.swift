@@ -12,7 +12,7 @@ final class HealthSink: PullSink {
     func pull(head: ResponseHead) { status.store(head.status, ordering: .relaxed) }
     func pull(body: UnsafeRawBufferPointer) -> Bool { true }
     func pull(trailers: FieldSection) {}
-    func pullCompleted(closeDelimited: Bool) { done((200..<400).contains(status.load(ordering: .relaxed))) }
+    func pullCompleted(isEndProved: Bool) { done((200..<400).contains(status.load(ordering: .relaxed))) }
     func pullFailed(_ failure: PullFailure) { done(false) }
     func pullUploadWritable() {}
     func pullSettled() {}

@@ -31,6 +31,8 @@ struct OriginPool {
         }
     }
 
+    func index(of endpoint: OriginEndpoint?) -> Int? { servers.firstIndex { $0.endpoint == endpoint } }
+
     /// Keeps what is known of servers that stay.
     mutating func inherit(_ old: OriginPool) {
         for index in servers.indices {
@@ -38,6 +40,7 @@ struct OriginPool {
                 continue
             }
             servers[index].health = same.health
+            servers[index].health.carryOver()
             servers[index].pulls = same.pulls
             servers[index].failures = same.failures
             servers[index].lastFailure = same.lastFailure
@@ -45,7 +48,7 @@ struct OriginPool {
     }
 
     /// The server for a pull that has tried `tried` already; nil where none may be asked now.
-    mutating func choose(hashKey: UInt64, tried: [Int], now: MonotonicTime) -> Int? {
+    mutating func choose(hashKey: UInt64, tried: [OriginEndpoint], now: MonotonicTime) -> Int? {
         let count = servers.count
         let first: Int
         switch configuration.balance {
@@ -57,7 +60,7 @@ struct OriginPool {
         }
         for step in 0..<count {
             let index = (first + step) % count
-            if !tried.contains(index), servers[index].health.admits(now: now) { return index }
+            if !tried.contains(servers[index].endpoint), servers[index].health.admits(now: now) { return index }
         }
         return nil
     }

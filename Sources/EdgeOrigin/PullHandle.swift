@@ -16,7 +16,15 @@ public final class PullHandle: Sendable {
         var isBlocked = false
         /// libcurl was told that nothing is there yet.
         var isStarved = false
+        /// libcurl has had bytes of it: they cannot be sent to another server.
+        var isBegun = false
     }
+
+    /// Whether the upload has not been read from.
+    var isUntouched: Bool { upload.withLock { !$0.isBegun } }
+
+    /// Whether the origin waits for the client: more is to come, and nothing is there.
+    var waitsForClient: Bool { upload.withLock { $0.isStarved && !$0.isFinished } }
 
     let upload = Mutex(Upload())
     private let loop: PullLoop
@@ -39,6 +47,7 @@ public final class PullHandle: Sendable {
 
     /// Appends upload bytes; false: wait for ``PullSink/pullUploadWritable()``.
     public func send(_ bytes: ByteBuffer) -> Bool {
+        guard bytes.readableBytes > 0 else { return true }
         let (hasRoom, wakes) = upload.withLock { upload in
             guard !upload.isAborted else { return (true, false) }
             upload.pending.append(bytes)
@@ -97,6 +106,7 @@ public final class PullHandle: Sendable {
                 upload.pending[0].moveReaderIndex(forwardBy: count)
             }
             upload.pendingBytes -= count
+            upload.isBegun = true
             let unblocks = upload.isBlocked && upload.pendingBytes <= Self.maxUploadBytes / 2
             if unblocks { upload.isBlocked = false }
             return (.bytes(count), unblocks)

@@ -219,15 +219,29 @@ final class PullLoop: @unchecked Sendable {
             case .resumeUpload(let number):
                 guard let transfer = transfers[number], let easy = transfer.easy else { continue }
                 curl_easy_pause(easy, transfer.isPaused ? CURLPAUSE_RECV : CURLPAUSE_CONT)
-            case .reload(let configuration):
-                hasChecks = pools.withLock { pools in
-                    pools = Self.makePools(configuration, old: pools)
-                    return Self.hasChecks(pools)
-                }
-                handles?.clear()
+            case .reload(let configuration): install(configuration)
             case .stop: isStopping = true
             }
         }
+    }
+
+    private func install(_ configuration: [String: OriginConfiguration]) {
+        var orphans: [PullTransfer] = []
+        let names = pools.withLock { pools in
+            for name in pools.keys where configuration[name] == nil {
+                while let waiting = pools[name]?.queue.next() { orphans.append(waiting) }
+            }
+            pools = Self.makePools(configuration, old: pools)
+            hasChecks = Self.hasChecks(pools)
+            return Array(pools.keys)
+        }
+        handles?.clear()
+        for transfer in orphans {
+            transfers[transfer.number] = nil
+            transfer.fail(Self.failure(.internalError, .edge, "the origin is no longer configured"))
+        }
+        // There may be more connections than before.
+        for name in names { startWaiting(name) }
     }
 
     private func runTimer() {
@@ -253,11 +267,21 @@ final class PullLoop: @unchecked Sendable {
 
     func touched(_ transfer: PullTransfer) { touchedTransfers.append(transfer) }
 
+    /// A head is proof enough that its server is well; a half-open one need not wait for the body.
+    private func credit(_ transfer: PullTransfer) {
+        guard transfer.hasHead, !transfer.isCredited, !transfer.isCheck else { return }
+        transfer.isCredited = true
+        _ = update(transfer.request.origin) { pool in
+            if let server = pool.index(of: transfer.endpoint) { pool.servers[server].health.succeeded() }
+        }
+    }
+
     /// Tells the sinks that heard something that this was all for now.
     private func settle() {
         guard !touchedTransfers.isEmpty else { return }
         for transfer in touchedTransfers {
             transfer.isTouched = false
+            credit(transfer)
             transfer.sink.pullSettled()
         }
         touchedTransfers.removeAll(keepingCapacity: true)
@@ -341,6 +365,7 @@ final class PullLoop: @unchecked Sendable {
     private func admit(_ transfer: PullTransfer) {
         let now = Self.now()
         let placed: Admission? = update(transfer.request.origin) { pool in
+            transfer.limits = pool.configuration
             guard pool.active < pool.configuration.maxConnections else {
                 if pool.queue.append(transfer, client: transfer.request.client) { return .wait }
                 return .refuse(Self.failure(.saturated, .edge, "too many pulls wait for this origin"))
@@ -367,7 +392,7 @@ final class PullLoop: @unchecked Sendable {
         else {
             return .refuse(failure(.unhealthy, .origin, "every server of the origin is out"))
         }
-        transfer.server = server
+        transfer.endpoint = pool.servers[server].endpoint
         transfer.isActive = true
         pool.active += 1
         pool.servers[server].active += 1
@@ -384,13 +409,13 @@ final class PullLoop: @unchecked Sendable {
             end(transfer, .failed(Self.failure(.internalError, .edge, "no handle for the pull")))
             return
         }
-        transfer.reset(allowsHTTP2: pool.servers[transfer.server].endpoint.isTLS, now: now)
+        transfer.reset(allowsHTTP2: transfer.endpoint?.isTLS ?? false, now: now)
         transfer.easy = easy
         curl_multi_add_handle(multi, easy)
     }
 
     private func armTick(_ now: MonotonicTime) {
-        if transfers.count <= 1 { nextTick = now + Self.deadlineTickMilliseconds }
+        if nextTick < now { nextTick = now + Self.deadlineTickMilliseconds }
     }
 
     private func cancel(_ number: UInt64) {
@@ -426,8 +451,7 @@ final class PullLoop: @unchecked Sendable {
         }
         transfer.easy = nil
         curl_multi_remove_handle(multi, easy)
-        let pool = pools.withLock { $0[transfer.request.origin] }
-        handles?.release(easy, transfer, pool)
+        handles?.release(easy, transfer)
     }
 
     private func end(_ transfer: PullTransfer, _ end: End) {
@@ -439,13 +463,15 @@ final class PullLoop: @unchecked Sendable {
                 return false
             }
             transfer.isActive = false
-            pool.active -= 1
+            pool.active = max(0, pool.active - 1)
+            if transfer.isCheck { return false }
             Self.settle(transfer, end, &pool, now)
-            guard case .failed(let failure) = end, failure.retry == .yes, transfer.request.isIdempotent,
-                transfer.request.body == .none, !transfer.hasAnyLine
+            // Nothing was sent where no connection was made: any method may go to the next server.
+            guard case .failed(let failure) = end, failure.retry == .yes, !transfer.hasAnyLine,
+                transfer.handle.isUntouched, let endpoint = transfer.endpoint
             else { return false }
-            transfer.tried.append(transfer.server)
-            return transfer.tried.count < pool.servers.count
+            transfer.tried.append(endpoint)
+            return pool.servers.contains { !transfer.tried.contains($0.endpoint) }
         }
         if retries == true {
             admit(transfer)
@@ -463,22 +489,22 @@ final class PullLoop: @unchecked Sendable {
     private static func settle(
         _ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime
     ) {
-        guard pool.servers.indices.contains(transfer.server) else { return }
-        pool.servers[transfer.server].active = max(0, pool.servers[transfer.server].active - 1)
+        guard let server = pool.index(of: transfer.endpoint) else { return }
+        pool.servers[server].active = max(0, pool.servers[server].active - 1)
         switch end {
         case .completed:
-            pool.servers[transfer.server].health.succeeded()
+            pool.servers[server].health.succeeded()
         case .failed(let failure):
             if failure.side == .origin {
-                pool.servers[transfer.server].failures += 1
-                pool.servers[transfer.server].lastFailure = failure.detail
+                pool.servers[server].failures += 1
+                pool.servers[server].lastFailure = failure.detail
             }
             if transfer.hasHead {
-                pool.servers[transfer.server].health.succeeded()
+                pool.servers[server].health.succeeded()
             } else if failure.speaksOfServer {
-                pool.servers[transfer.server].health.failed(now: now)
+                pool.servers[server].health.failed(now: now)
             } else {
-                pool.servers[transfer.server].health.undecided(now: now)
+                pool.servers[server].health.undecided(now: now)
             }
         }
     }
@@ -500,11 +526,10 @@ final class PullLoop: @unchecked Sendable {
         guard now >= nextTick else { return }
         nextTick = now + Self.deadlineTickMilliseconds
         if !transfers.isEmpty {
-            let limits = pools.withLock { $0.mapValues(\.configuration) }
             var late: [(PullTransfer, PullFailure)] = []
             for transfer in transfers.values {
-                guard let limit = limits[transfer.request.origin] else { continue }
-                if let failure = overdue(transfer, limit, now) { late.append((transfer, failure)) }
+                guard let limits = transfer.limits else { continue }
+                if let failure = overdue(transfer, limits, now) { late.append((transfer, failure)) }
             }
             for (transfer, failure) in late { end(transfer, .failed(failure)) }
         }
@@ -524,12 +549,11 @@ final class PullLoop: @unchecked Sendable {
         guard transfer.isActive, !transfer.isPaused else { return nil }
         let quiet = now.milliseconds(since: transfer.lastProgress)
         if !transfer.hasHead {
-            if transfer.request.body != .none {
-                let wait = max(limit.firstByteTimeoutMilliseconds, limit.stallTimeoutMilliseconds)
-                guard quiet >= wait else { return nil }
-            } else if now.milliseconds(since: transfer.started) < limit.firstByteTimeoutMilliseconds {
-                return nil
-            }
+            let isUpload = transfer.request.body != .none
+            // A client that takes its time to send is not the origin's fault; its connection has a deadline of its own.
+            if isUpload, transfer.handle.waitsForClient { return nil }
+            let wait = isUpload ? quiet : now.milliseconds(since: transfer.started)
+            guard wait >= limit.firstByteTimeoutMilliseconds else { return nil }
             return Self.failure(
                 .firstByteTimeout, .origin, "no answer within \(limit.firstByteTimeoutMilliseconds) ms")
         }
@@ -547,7 +571,7 @@ final class PullLoop: @unchecked Sendable {
     // MARK: Active checks
 
     private func runChecks(_ now: MonotonicTime) {
-        var due: [(String, Int, OriginConfiguration.Health)] = []
+        var due: [(String, OriginEndpoint, OriginConfiguration)] = []
         pools.withLock { pools in
             for (name, pool) in pools {
                 guard let rules = pool.configuration.health else { continue }
@@ -555,35 +579,35 @@ final class PullLoop: @unchecked Sendable {
                 where !pool.servers[index].isChecking && pool.servers[index].nextCheck <= now {
                     pools[name]?.servers[index].isChecking = true
                     pools[name]?.servers[index].nextCheck = now + rules.intervalMilliseconds
-                    due.append((name, index, rules))
+                    due.append((name, pool.servers[index].endpoint, pool.configuration))
                 }
             }
         }
-        for (name, index, rules) in due { check(name, index, rules, now) }
+        for (name, endpoint, configuration) in due { check(name, endpoint, configuration, now) }
     }
 
     private func check(
-        _ name: String, _ index: Int, _ rules: OriginConfiguration.Health, _ now: MonotonicTime
+        _ name: String, _ endpoint: OriginEndpoint, _ configuration: OriginConfiguration, _ now: MonotonicTime
     ) {
+        guard let rules = configuration.health else { return }
         let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
         let request = PullRequest(
             origin: name, method: Array("GET".utf8), isHead: false, isIdempotent: true, isSafe: true,
-            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0,
-            client: 0)
+            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0, client: 0)
         let sink = HealthSink { [weak self] isWell in
-            self?.pools.withLock { pools in
-                guard pools[name]?.servers.indices.contains(index) == true else { return }
-                pools[name]?.servers[index].isChecking = false
-                pools[name]?.servers[index].health.checked(isWell: isWell, rules: rules, now: Self.now())
+            _ = self?.update(name) { pool in
+                guard let server = pool.index(of: endpoint) else { return }
+                pool.servers[server].isChecking = false
+                pool.servers[server].health.checked(isWell: isWell, rules: rules, now: Self.now())
             }
         }
         let transfer = PullTransfer(
-            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number),
-            now: now)
-        transfer.server = index
-        transfer.checksServer = index
+            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number), now: now)
+        transfer.endpoint = endpoint
+        transfer.limits = configuration
+        transfer.isCheck = true
         transfer.isActive = true
-        pools.withLock { $0[name]?.active += 1 }
+        _ = update(name) { $0.active += 1 }
         launch(transfer)
     }
 }

@@ -53,7 +53,9 @@ public protocol PullSink: AnyObject, Sendable {
     /// False pauses the transfer until ``PullHandle/resume()``; the same bytes then come again.
     func pull(body: UnsafeRawBufferPointer) -> Bool
     func pull(trailers: FieldSection)
-    func pullCompleted(closeDelimited: Bool)
+    /// - Parameter isEndProved: false for a body that ends where a TLS connection does: libcurl does not tell whether
+    ///   a close_notify came, so it may have been cut off.
+    func pullCompleted(isEndProved: Bool)
     func pullFailed(_ failure: PullFailure)
     /// The upload's buffer has room again.
     func pullUploadWritable()

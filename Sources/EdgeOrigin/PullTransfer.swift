@@ -12,13 +12,21 @@ final class PullTransfer: @unchecked Sendable {
     let handle: PullHandle
     let created: MonotonicTime
     /// An active check of this server: outside queue and breaker.
-    var checksServer: Int?
+    var isCheck = false
 
     var easy: UnsafeMutableRawPointer?
     var list: UnsafeMutablePointer<curl_slist>?
     var isPoolable = false
-    var server = 0
-    var tried: [Int] = []
+    /// The server that is asked, and those that were before. Not their numbers: a reload may change these.
+    var endpoint: OriginEndpoint?
+    var tried: [OriginEndpoint] = []
+    /// What held when the pull was admitted.
+    var limits: OriginConfiguration?
+    /// Which kept handles this one's may join after the transfer.
+    var handleKey = ""
+    var handleGeneration = 0
+    /// The server was told of the head that it sent.
+    var isCredited = false
     var isFresh = false
     var isActive = false
     var isPaused = false
@@ -144,7 +152,7 @@ final class PullTransfer: @unchecked Sendable {
         isOver = true
         touch()
         if !trailers.isEmpty { sink.pull(trailers: trailers) }
-        sink.pullCompleted(closeDelimited: isCloseDelimited)
+        sink.pullCompleted(isEndProved: !isCloseDelimited || endpoint?.isTLS != true)
     }
 
     func fail(_ failure: PullFailure) {

@@ -38,7 +38,10 @@ package struct ServerHealth: Sendable, Equatable {
 
     package mutating func succeeded() {
         if case .unhealthy = state, activeFailures > 0 { return }
-        self = ServerHealth()
+        var fresh = ServerHealth()
+        fresh.activeFailures = activeFailures
+        fresh.activeSuccesses = activeSuccesses
+        self = fresh
     }
 
     package mutating func failed(now: MonotonicTime) {
@@ -51,6 +54,11 @@ package struct ServerHealth: Sendable, Equatable {
             open(now)
         case .unhealthy: break
         }
+    }
+
+    /// What is known carries over a reload, but for a probe under way, whose result may no longer find its server.
+    package mutating func carryOver() {
+        if state == .halfOpen { state = .unhealthy(until: MonotonicTime(nanoseconds: 0)) }
     }
 
     /// A probe ended without an answer to the question (it was cancelled).

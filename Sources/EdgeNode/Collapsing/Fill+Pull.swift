@@ -132,6 +132,7 @@ extension Fill {
 
     private func proceed(with head: FillHead, keep: Bool) {
         var cancelled: PullHandle?
+        var isRefused = false
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
         let slabBytes = wanted > 0 && node.store.reserveFill(bytes: wanted) ? wanted : 0
         let slab = slabBytes > 0 ? node.makeSlab(slabBytes) : nil
@@ -139,10 +140,13 @@ extension Fill {
             state.head = head
             state.phase = .streaming
             state.isKeeping = keep && !state.isDiscarded && slabBytes == wanted
+            isRefused = keep && !state.isKeeping
             state.slab = slab
             state.reservedBytes = slabBytes
             if !state.isKeeping, state.loops.allSatisfy({ $0.readers.isEmpty }) { cancelled = state.handle }
         }
+        // What is not kept serves those who wait and nobody after them.
+        if isRefused { node.collapser.leave(self) }
         cancelled?.cancel()
     }
 
@@ -206,6 +210,7 @@ extension Fill {
     /// Takes body bytes; false pauses the pull, and the same bytes come again when it resumes.
     fileprivate func received(body: UnsafeRawBufferPointer) -> Bool {
         var exhausted: PullHandle?
+        var isTooLarge = false
         let accepted: Bool = state.withLock { state in
             if case .answered = state.phase { return true }
             guard let head = state.head, head.hasBody else { return true }
@@ -221,12 +226,14 @@ extension Fill {
                 append(body, &state)
                 if state.isKeeping, state.received + Int64(body.count) > node.maxStoredBytes(plan.rules) {
                     state.isKeeping = false
+                    isTooLarge = true
                     if state.loops.allSatisfy({ $0.readers.isEmpty }) { exhausted = state.handle }
                 }
             }
             state.received += Int64(body.count)
             return true
         }
+        if isTooLarge { node.collapser.leave(self) }
         exhausted?.cancel()
         return accepted
     }
@@ -248,11 +255,12 @@ extension Fill {
         state.withLock { $0.trailers = trailers }
     }
 
-    fileprivate func completed() {
+    /// - Parameter isEndProved: false where a body without a length may have been cut off; that is not kept.
+    fileprivate func completed(isEndProved: Bool) {
         let finished: (head: FillHead, body: StoredBody?, reserved: Int)? = state.withLock { state in
             if case .answered = state.phase { return nil }
             guard let head = state.head else { return nil }
-            let isWhole = !head.hasBody || head.contentLength.map { $0 == state.received } ?? true
+            let isWhole = !head.hasBody || head.contentLength.map { $0 == state.received } ?? isEndProved
             return (head, state.isKeeping && isWhole ? wholeBody(state) : nil, state.reservedBytes)
         }
         guard let finished else { return }
@@ -291,7 +299,7 @@ extension Fill {
         }
         guard let isBeforeHead else { return }
         node.collapser.leave(self)
-        if failure.side != .client {
+        if failure.side == .origin {
             let monotonic = SystemClock.monotonic()
             if plan.kind == .cacheable {
                 let kind: OriginFailure = failure.isUnreachable ? .unreachable : .serverError(status: 502)
@@ -357,7 +365,9 @@ private final class FillAttempt: PullSink {
     }
 
     func pull(trailers: FieldSection) { if fill.isCurrent(number) { fill.received(trailers: trailers) } }
-    func pullCompleted(closeDelimited: Bool) { if fill.isCurrent(number) { fill.completed() } }
+    func pullCompleted(isEndProved: Bool) {
+        if fill.isCurrent(number) { fill.completed(isEndProved: isEndProved) }
+    }
     func pullFailed(_ failure: PullFailure) { if fill.isCurrent(number) { fill.failed(failure) } }
     func pullUploadWritable() { fill.uploadWritable() }
     func pullSettled() { fill.settled() }

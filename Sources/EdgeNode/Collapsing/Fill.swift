@@ -54,7 +54,6 @@ final class Fill: Sendable {
         var isKeeping = false
         var isDiscarded = false
         var isPaused = false
-        var hadReaders = false
         /// Set while a second pull without conditions replaces the first.
         var attempt = 0
         var handle: PullHandle?
@@ -91,10 +90,14 @@ final class Fill: Sendable {
 
     /// The response is not to be kept: its key was invalidated or purged while it was on its way.
     func discard() {
-        state.withLock { state in
+        let abandoned: PullHandle? = state.withLock { state in
             state.isDiscarded = true
             state.isKeeping = false
+            // Nobody waits and nothing is kept: what the pull still brings would only fill its window.
+            let hasReaders = state.loops.contains { !$0.readers.isEmpty }
+            return hasReaders || state.head == nil ? nil : state.handle
         }
+        abandoned?.cancel()
     }
 
     /// Whether a request with these fields may wait for this fill: its response selects them, as far as is known.
@@ -105,22 +108,28 @@ final class Fill: Sendable {
             case .pulling, .streaming: state.head
             }
         }
+        if head != nil, !isJoinable { return false }
         if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
         guard let hint else { return true }
         return SecondaryKey(rule: hint, request: plan.requestFields).matches(request)
     }
 
+    /// Whether the body is still there from its first byte on, for somebody who comes now.
+    private var isJoinable: Bool { state.withLock { $0.isKeeping || $0.slab != nil } }
+
     // MARK: Readers (on their event loop)
 
-    func attach(_ exchange: Exchange) {
+    /// False: the body's beginning is gone already, and this fill cannot serve another reader.
+    func attach(_ exchange: Exchange) -> Bool {
         state.withLock { state in
-            state.hadReaders = true
+            guard state.chunkBase == 0 else { return false }
             let reader = Reader(exchange: exchange, offset: 0)
             if let index = state.loops.firstIndex(where: { $0.loop === exchange.eventLoop }) {
                 state.loops[index].readers.append(reader)
             } else {
                 state.loops.append(LoopReaders(loop: exchange.eventLoop, readers: [reader]))
             }
+            return true
         }
     }
 
@@ -168,6 +177,7 @@ final class Fill: Sendable {
     func read(_ exchange: Exchange, from offset: Int64, limit: Int) -> Read {
         var resumed: PullHandle?
         let result: Read = state.withLock { state in
+            guard offset >= state.chunkBase else { return .failed }
             if offset < state.received {
                 let bytes = slice(state, offset, limit)
                 note(&state, exchange, offset + Int64(bytes.readableBytes))
