@@ -15,7 +15,9 @@ public protocol ExchangeDelegate: AnyObject {
     /// The response is complete.
     func exchangeFinished(_ exchange: Exchange, keepAlive: Bool)
     /// The response cannot be completed: the connection must end in a way the client cannot take for a clean end.
-    func exchangeAborted(_ exchange: Exchange)
+    ///
+    /// - Parameter needsReset: the client would take the end of the connection for the end of the body.
+    func exchangeAborted(_ exchange: Exchange, needsReset: Bool)
     /// The upload's buffer has room again.
     func exchangeResumeUpload(_ exchange: Exchange)
 }
@@ -151,6 +153,7 @@ public final class Exchange: @unchecked Sendable {
 
     private func advance(_ fill: Fill, isLeader: Bool) {
         sendInterims(fill)
+        guard case .waiting = phase else { return }
         let view = fill.view
         switch view.phase {
         case .pulling: return
@@ -186,6 +189,8 @@ public final class Exchange: @unchecked Sendable {
             var writer = HeadWriter(status: interim.status, reason: interim.reason)
             var fields = interim.fields
             HopByHop.strip(&fields)
+            // RFC 9110 8.6: no length in a 1xx.
+            fields.remove(.contentLength)
             writer.append(fields)
             writer.endLine()
             delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))
@@ -381,18 +386,37 @@ public final class Exchange: @unchecked Sendable {
 
     private func sendLastChunk(_ trailers: FieldSection?, _ delegate: any ExchangeDelegate) {
         var last: [UInt8] = Array("0\r\n".utf8)
-        trailers?.serialise(into: &last)
+        if let trailers { Self.mergeable(trailers).serialise(into: &last) }
         last.append(contentsOf: [Octet.cr, Octet.lf])
         delegate.exchange(self, send: ByteBuffer(bytes: last))
+    }
+
+    /// RFC 9110 6.5.1: nothing in a trailer section that frames, routes or steers the message.
+    private static func mergeable(_ trailers: FieldSection) -> FieldSection {
+        var fields = trailers
+        HopByHop.strip(&fields)
+        let barred = FieldNameSet(
+            .contentLength, .transferEncoding, .host, .trailer, .cacheControl, .age, .expires, .date,
+            .location,
+            .vary, .setCookie, .contentType, .contentEncoding, .contentRange, .authorization, .cacheStatus)
+        fields.removeAll { _, line in barred.contains(line.name) }
+        return fields
+    }
+
+    /// Whether the client takes the end of the connection for the end of the body.
+    public var endsWithConnection: Bool {
+        guard case .delivering(let delivery, _) = phase else { return false }
+        return !delivery.hasLength && request.head.minorVersion == 0
     }
 
     private func abort(_ fill: Fill?) {
         fill?.detach(self)
         record.isAborted = true
         record.reason = .originIncomplete
+        let looksClean = endsWithConnection
         phase = .done
         delegate?.exchangeFlush(self)
-        delegate?.exchangeAborted(self)
+        delegate?.exchangeAborted(self, needsReset: looksClean)
         context.finish(&record)
     }
 

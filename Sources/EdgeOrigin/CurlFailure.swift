@@ -8,7 +8,7 @@ enum CurlFailure {
         if transfer.isInsideHead || (result == CURLE_OK && !transfer.hasHead) {
             return transfer.hasAnyLine
                 ? refused(.headIncomplete)
-                : failure(.closedWithoutAnswer, .no, "the connection closed without an answer")
+                : failure(.closedWithoutAnswer, .ifIdempotent, "the connection closed without an answer")
         }
         if transfer.hasHead {
             if result == CURLE_OK || result == CURLE_PARTIAL_FILE || result == CURLE_RECV_ERROR {
@@ -25,8 +25,9 @@ enum CurlFailure {
         case CURLE_COULDNT_CONNECT: failure(.refused, .yes, "the origin refused the connection")
         // libcurl's only own deadline here is the one for connecting, which includes the name.
         case CURLE_OPERATION_TIMEDOUT: failure(.connectTimeout, .yes, "connecting took too long")
-        case CURLE_GOT_NOTHING: failure(.closedWithoutAnswer, .no, "the connection closed without an answer")
-        case CURLE_RECV_ERROR, CURLE_SEND_ERROR: failure(.reset, .no, "the connection was reset")
+        case CURLE_GOT_NOTHING:
+            failure(.closedWithoutAnswer, .ifIdempotent, "the connection closed without an answer")
+        case CURLE_RECV_ERROR, CURLE_SEND_ERROR: failure(.reset, .ifIdempotent, "the connection was reset")
         case CURLE_SSL_CONNECT_ERROR: failure(.tlsHandshake, .yes, "the TLS handshake failed")
         case CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_CERTPROBLEM,
             CURLE_SSL_ISSUER_ERROR:

@@ -108,8 +108,13 @@ final class EasyHandles {
     }
 
     private func setMethod(_ easy: UnsafeMutableRawPointer, _ request: PullRequest) {
+        if request.isHead {
+            // A body of a HEAD has no meaning (RFC 9110 9.3.2): it goes no further.
+            _ = rockpool_setopt_long(easy, CURLOPT_NOBODY, 1)
+            return
+        }
         switch request.body {
-        case .none: _ = rockpool_setopt_long(easy, request.isHead ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1)
+        case .none: _ = rockpool_setopt_long(easy, CURLOPT_HTTPGET, 1)
         case .length(let length):
             _ = rockpool_setopt_long(easy, CURLOPT_UPLOAD, 1)
             _ = rockpool_setopt_offset(easy, CURLOPT_INFILESIZE_LARGE, curl_off_t(length))
@@ -117,10 +122,8 @@ final class EasyHandles {
             _ = rockpool_setopt_long(easy, CURLOPT_UPLOAD, 1)
             _ = rockpool_setopt_offset(easy, CURLOPT_INFILESIZE_LARGE, -1)
         }
-        if !request.isHead {
-            _ = rockpool_setopt_text(
-                easy, CURLOPT_CUSTOMREQUEST, String(decoding: request.method, as: UTF8.self))
-        }
+        let method = String(decoding: request.method, as: UTF8.self)
+        _ = rockpool_setopt_text(easy, CURLOPT_CUSTOMREQUEST, method)
     }
 
     private func setTarget(_ easy: UnsafeMutableRawPointer, _ target: [UInt8]) {
@@ -154,10 +157,10 @@ final class EasyHandles {
         if !accepts { lines.append("Accept:") }
         lines.append("Expect:")
         switch request.body {
-        case .chunked: lines.append("Transfer-Encoding: chunked")
+        case .chunked where !request.isHead: lines.append("Transfer-Encoding: chunked")
         case .none where !request.isSafe && !request.method.elementsEqual("DELETE".utf8):
             lines.append("Content-Length: 0")
-        case .none, .length: break
+        case .none, .length, .chunked: break
         }
         return lines.list
     }

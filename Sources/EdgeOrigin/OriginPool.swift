@@ -60,7 +60,9 @@ struct OriginPool {
         }
         for step in 0..<count {
             let index = (first + step) % count
-            if !tried.contains(servers[index].endpoint), servers[index].health.admits(now: now) { return index }
+            if !tried.contains(servers[index].endpoint), servers[index].health.admits(now: now) {
+                return index
+            }
         }
         return nil
     }

@@ -32,8 +32,8 @@ public struct PullFailure: Error, Sendable {
 
     public enum Retry: Sendable {
         case no
-        /// Nothing was answered on a connection that had been used before.
-        case ifConnectionReused
+        /// Nothing was answered: another server may be asked what may be asked twice (RFC 9110 9.2.2).
+        case ifIdempotent
         /// Another server may be asked: this one was never reached.
         case yes
     }

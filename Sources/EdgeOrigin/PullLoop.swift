@@ -29,8 +29,8 @@ final class PullLoop: @unchecked Sendable {
     static let deadlineTickMilliseconds: Int64 = 20
 
     private let inbox = Mutex(Inbox())
-    private let pools: Mutex<[String: OriginPool]>
-    private let nextNumber = Atomic<UInt64>(1)
+    let pools: Mutex<[String: OriginPool]>
+    let nextNumber = Atomic<UInt64>(1)
     private let wakeDescriptor = rockpool_eventfd()
     private let epoll = rockpool_epoll_create()
     private var thread = pthread_t()
@@ -47,7 +47,7 @@ final class PullLoop: @unchecked Sendable {
     private var hasChecks = false
     /// Open sockets of libcurl's connections by local port; the port is known once the socket is connected.
     private var unnamedSockets: Set<Int32> = []
-    private var socketByPort: [Int: Int32] = [:]
+    private var socketsByPort: [Int: Set<Int32>] = [:]
     private var http2Sockets: Set<Int32> = []
 
     static func now() -> MonotonicTime { SystemClock.monotonic() }
@@ -318,32 +318,30 @@ final class PullLoop: @unchecked Sendable {
     func socketOpened(_ descriptor: Int32) { unnamedSockets.insert(descriptor) }
 
     func socketClosed(_ descriptor: Int32) {
-        if unnamedSockets.remove(descriptor) == nil,
-            let port = socketByPort.first(where: { $0.value == descriptor })?.key
-        {
-            socketByPort[port] = nil
+        let port = socketsByPort.first { $0.value.contains(descriptor) }?.key
+        if unnamedSockets.remove(descriptor) == nil, let port {
+            socketsByPort[port]?.remove(descriptor)
+            if socketsByPort[port]?.isEmpty == true { socketsByPort[port] = nil }
         }
         http2Sockets.remove(descriptor)
     }
 
-    /// Whether the connection at that local port has bytes, or an end, that nobody asked for. A connection on its
-    /// first use has had no response whose remains could lie there.
+    /// Whether a connection at that local port has bytes, or an end, that nobody asked for. A connection on its first
+    /// use has had no response whose remains could lie there.
     func isUnclean(localPort: Int) -> Bool {
-        if let known = socketByPort[localPort] {
-            return !http2Sockets.contains(known) && rockpool_has_input(known) != 0
-        }
+        // Connections to different servers may have the same local port: all of them have to be clean.
+        let known = socketsByPort[localPort] ?? []
         for descriptor in unnamedSockets where Int(rockpool_local_port(descriptor)) == localPort {
             unnamedSockets.remove(descriptor)
-            socketByPort[localPort] = descriptor
-            return false
+            socketsByPort[localPort, default: []].insert(descriptor)
         }
-        return false
+        return known.contains { !http2Sockets.contains($0) && rockpool_has_input($0) != 0 }
     }
 
     func noteHTTP2(_ easy: UnsafeMutableRawPointer) {
         var port = 0
         _ = rockpool_getinfo_long(easy, CURLINFO_LOCAL_PORT, &port)
-        if let descriptor = socketByPort[port] { http2Sockets.insert(descriptor) }
+        http2Sockets.formUnion(socketsByPort[port] ?? [])
     }
 
     // MARK: The way of a pull
@@ -355,7 +353,7 @@ final class PullLoop: @unchecked Sendable {
     }
 
     /// Changes a pool in its place; nil where there is none of that name.
-    private func update<Result: Sendable>(_ name: String, _ body: (inout OriginPool) -> Result) -> Result? {
+    func update<Result: Sendable>(_ name: String, _ body: (inout OriginPool) -> Result) -> Result? {
         pools.withLock { pools in
             guard let index = pools.index(forKey: name) else { return nil }
             return body(&pools.values[index])
@@ -400,7 +398,7 @@ final class PullLoop: @unchecked Sendable {
         return .go
     }
 
-    private func launch(_ transfer: PullTransfer) {
+    func launch(_ transfer: PullTransfer) {
         let now = Self.now()
         transfers[transfer.number] = transfer
         armTick(now)
@@ -438,6 +436,14 @@ final class PullLoop: @unchecked Sendable {
         end(transfer, .failed(CurlFailure.classify(result, transfer)))
     }
 
+    private static func mayRetry(_ failure: PullFailure, _ request: PullRequest) -> Bool {
+        switch failure.retry {
+        case .no: false
+        case .ifIdempotent: request.isIdempotent
+        case .yes: true
+        }
+    }
+
     private enum End {
         case completed
         case failed(PullFailure)
@@ -467,7 +473,8 @@ final class PullLoop: @unchecked Sendable {
             if transfer.isCheck { return false }
             Self.settle(transfer, end, &pool, now)
             // Nothing was sent where no connection was made: any method may go to the next server.
-            guard case .failed(let failure) = end, failure.retry == .yes, !transfer.hasAnyLine,
+            guard case .failed(let failure) = end, Self.mayRetry(failure, transfer.request),
+                !transfer.hasAnyLine,
                 transfer.handle.isUntouched, let endpoint = transfer.endpoint
             else { return false }
             transfer.tried.append(endpoint)
@@ -566,48 +573,5 @@ final class PullLoop: @unchecked Sendable {
 
     static func failure(_ kind: PullFailure.Kind, _ side: PullFailure.Side, _ detail: String) -> PullFailure {
         PullFailure(kind: kind, side: side, retry: .no, detail: detail)
-    }
-
-    // MARK: Active checks
-
-    private func runChecks(_ now: MonotonicTime) {
-        var due: [(String, OriginEndpoint, OriginConfiguration)] = []
-        pools.withLock { pools in
-            for (name, pool) in pools {
-                guard let rules = pool.configuration.health else { continue }
-                for index in pool.servers.indices
-                where !pool.servers[index].isChecking && pool.servers[index].nextCheck <= now {
-                    pools[name]?.servers[index].isChecking = true
-                    pools[name]?.servers[index].nextCheck = now + rules.intervalMilliseconds
-                    due.append((name, pool.servers[index].endpoint, pool.configuration))
-                }
-            }
-        }
-        for (name, endpoint, configuration) in due { check(name, endpoint, configuration, now) }
-    }
-
-    private func check(
-        _ name: String, _ endpoint: OriginEndpoint, _ configuration: OriginConfiguration, _ now: MonotonicTime
-    ) {
-        guard let rules = configuration.health else { return }
-        let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
-        let request = PullRequest(
-            origin: name, method: Array("GET".utf8), isHead: false, isIdempotent: true, isSafe: true,
-            target: Array(rules.path.utf8), host: [], fields: FieldSection(), body: .none, hashKey: 0, client: 0)
-        let sink = HealthSink { [weak self] isWell in
-            _ = self?.update(name) { pool in
-                guard let server = pool.index(of: endpoint) else { return }
-                pool.servers[server].isChecking = false
-                pool.servers[server].health.checked(isWell: isWell, rules: rules, now: Self.now())
-            }
-        }
-        let transfer = PullTransfer(
-            number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number), now: now)
-        transfer.endpoint = endpoint
-        transfer.limits = configuration
-        transfer.isCheck = true
-        transfer.isActive = true
-        _ = update(name) { $0.active += 1 }
-        launch(transfer)
     }
 }

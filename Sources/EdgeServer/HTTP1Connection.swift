@@ -5,6 +5,8 @@ import EdgeStore
 import NIOCore
 import NIOPosix
 
+import struct Glibc.linger
+
 /// One HTTP/1 connection of a client: bytes in, requests to the node in order, responses out.
 ///
 /// A plain hit is answered on the spot: parse, look up, write. Everything else is an ``Exchange``, one at a time;
@@ -19,8 +21,6 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Bodies up to this size are copied behind their head: one vector less costs more than the copy.
     static let copiedBodyBytes = 4 * 1024
-    /// Bodies over this size go out in pieces as the client takes them.
-    static let singleWriteBytes = Int(256 * 1024)
 
     /// Small answers to pipelined requests are gathered into one write up to this size.
     static let maxGatheredBytes = 128 * 1024
@@ -57,6 +57,15 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var needsFlush = false
     private var isProcessing = false
     private var deadline = MonotonicTime(nanoseconds: .max)
+    /// Content of the upload that had been read when draining began.
+    private var drainedFrom: UInt64 = 0
+    /// Bytes handed to the channel, how many of them had left it at the last look, and when that last changed.
+    private var handedBytes: Int64 = 0
+    private var goneBytes: Int64 = 0
+    private var progressAt = MonotonicTime(nanoseconds: 0)
+    private var hadPending = false
+    /// A plain hit was answered since the timer last looked.
+    private var wasActive = false
     private var hasTimer = false
 
     init(node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool, server: Listener) {
@@ -100,6 +109,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         if input == nil || input?.readableBytes == 0 {
             input = bytes
         } else {
+            // What was read is dropped, or input that never ends on a request's end would only ever grow.
+            input?.discardReadBytes()
             input?.writeImmutableBuffer(bytes)
         }
         process(context)
@@ -116,17 +127,12 @@ final class HTTP1Connection: ChannelInboundHandler {
         if context.channel.isWritable {
             exchange?.connectionWritable()
             if phase == .idle {
-                setDeadline(limits.idleMilliseconds)
                 resumeReading(context)
                 if !isProcessing, input != nil {
                     process(context)
                     channelReadComplete(context: context)
                 }
-            } else {
-                setDeadline(limits.stallMilliseconds)
             }
-        } else {
-            setDeadline(limits.stallMilliseconds)
         }
     }
 
@@ -135,12 +141,11 @@ final class HTTP1Connection: ChannelInboundHandler {
             isInputClosed = true
             switch phase {
             case .idle:
-                keepsAlive = false
+                // Whole requests that wait for room are still answered.
                 if (input?.readableBytes ?? 0) == 0 || parser.isInsideHead { closeWhenWritten(context) }
             case .draining, .lingering: closeWhenWritten(context)
             case .exchanging:
-                // The client may have sent all it wants to say and still wait for the answer.
-                keepsAlive = false
+                // The client may have sent all it wants to say and still wait for the answers.
                 if let upload, !upload.isOver { context.close(promise: nil) }
             case .closed: break
             }
@@ -156,8 +161,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// The node drains: finish what is under way, take nothing new.
     func drain() {
         keepsAlive = false
-        if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0 {
-            context?.close(promise: nil)
+        if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0, let context {
+            closeWhenWritten(context)
         }
     }
 
@@ -198,6 +203,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         input = nil
         send(&output, context)
+        if isInputClosed, phase == .idle { closeWhenWritten(context) }
     }
 
     /// Reads one request and answers a plain hit; false: more bytes are needed, or the connection ends.
@@ -246,7 +252,8 @@ final class HTTP1Connection: ChannelInboundHandler {
                 write(extent, 0..<extent.count, context)
             }
         }
-        if deadlineIsIdle { markActivity() } else { setDeadline(limits.idleMilliseconds) }
+        wasActive = true
+        if !deadlineIsIdle { setDeadline(limits.idleMilliseconds) }
         if !head.keepAlive {
             send(&output, context)
             linger(context)
@@ -275,10 +282,13 @@ final class HTTP1Connection: ChannelInboundHandler {
         guard var bytes = input, let upload, !upload.isOver else { return false }
         guard !isReadPaused else { return false }
         setDeadline(limits.stallMilliseconds)
-        while !upload.isOver, bytes.readableBytes > 0 || upload.isLastContent {
+        while !upload.isOver, bytes.readableBytes > 0 {
             switch upload.next(&bytes) {
             case .content(let content):
-                if exchange?.receive(upload: content) == false {
+                let hasRoom = exchange?.receive(upload: content) ?? true
+                if upload.isOver {
+                    exchange?.receiveUploadEnd(trailers: nil)
+                } else if !hasRoom {
                     input = bytes
                     pauseReading(context)
                     return false
@@ -312,20 +322,19 @@ final class HTTP1Connection: ChannelInboundHandler {
             becomeIdle(context)
             return true
         }
-        while !upload.isOver, bytes.readableBytes > 0 || upload.isLastContent {
+        while !upload.isOver, bytes.readableBytes > 0 {
             if case .malformed = upload.next(&bytes) {
                 context.close(promise: nil)
                 return false
             }
         }
         input = bytes
-        if upload.contentBytes > limits.maxDrainBytes {
-            linger(context)
-            return false
-        }
         if upload.isOver {
             self.upload = nil
             becomeIdle(context)
+        } else if upload.contentBytes - drainedFrom > limits.maxDrainBytes {
+            linger(context)
+            return false
         }
         return true
     }
@@ -348,7 +357,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     private func becomeIdle(_ context: ChannelHandlerContext) {
-        guard keepsAlive, !isInputClosed else {
+        guard keepsAlive, !isInputClosed || (input?.readableBytes ?? 0) > 0 else {
             linger(context)
             return
         }
@@ -371,6 +380,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     @inline(__always)
     private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         needsFlush = true
+        handedBytes += Int64(bytes.readableBytes)
         context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
     }
 
@@ -422,14 +432,6 @@ final class HTTP1Connection: ChannelInboundHandler {
         if !hasTimer || milliseconds < limits.headMilliseconds { armTimer(after: min(milliseconds, 5_000)) }
     }
 
-    /// Idle connections that answer hits move their deadline at most once a second.
-    private func markActivity() {
-        activityCount &+= 1
-        if activityCount & 63 == 0 { setDeadline(limits.idleMilliseconds) }
-    }
-
-    private var activityCount: UInt32 = 0
-
     private func armTimer(after milliseconds: Int64) {
         guard let context else { return }
         hasTimer = true
@@ -440,20 +442,44 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     private func timerFired() {
         guard let context, phase != .closed else { return }
-        let now = SystemClock.monotonic()
         hasTimer = false
-        if now < deadline {
-            armTimer(
-                after: max(
-                    1,
-                    min(5_000, deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1)))
-            return
+        let now = SystemClock.monotonic()
+        if isSending(context, now) { return }
+        if wasActive, phase == .idle {
+            wasActive = false
+            deadline = now + limits.idleMilliseconds
         }
-        if phase == .idle, parser.isInsideHead || (input?.readableBytes ?? 0) > 0 {
+        if now < deadline {
+            let left = deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1
+            armTimer(after: max(1, min(5_000, left)))
+        } else if phase == .idle, parser.isInsideHead {
             refuse(.headTimeout, context)
         } else {
             context.close(promise: nil)
         }
+    }
+
+    /// While output is on its way, one thing counts: that the client takes some of it now and then. Other deadlines
+    /// wait, and lingering begins when the last byte has gone.
+    private func isSending(_ context: ChannelHandlerContext, _ now: MonotonicTime) -> Bool {
+        let pending = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let gone = handedBytes - Int64(pending)
+        if gone != goneBytes || !hadPending {
+            goneBytes = gone
+            progressAt = now
+        }
+        guard pending > 0 else {
+            if hadPending, phase == .lingering { deadline = now + limits.lingerMilliseconds }
+            hadPending = false
+            return false
+        }
+        hadPending = true
+        if now.milliseconds(since: progressAt) >= limits.stallMilliseconds {
+            context.close(promise: nil)
+        } else {
+            armTimer(after: 1_000)
+        }
+        return true
     }
 }
 
@@ -473,7 +499,6 @@ extension HTTP1Connection: ExchangeDelegate {
     func exchangeFlush(_ exchange: Exchange) {
         guard let context else { return }
         needsFlush = false
-        setDeadline(context.channel.isWritable && upload == nil ? .max / 4 : limits.stallMilliseconds)
         context.flush()
     }
 
@@ -489,6 +514,7 @@ extension HTTP1Connection: ExchangeDelegate {
                 return
             }
             phase = .draining
+            drainedFrom = upload.contentBytes
             isReadPaused = true
             resumeReading(context)
         } else {
@@ -501,10 +527,13 @@ extension HTTP1Connection: ExchangeDelegate {
         }
     }
 
-    func exchangeAborted(_ exchange: Exchange) {
+    func exchangeAborted(_ exchange: Exchange, needsReset: Bool) {
         guard let context else { return }
         self.exchange = nil
         phase = .lingering
+        if needsReset, let socket = context.channel as? any SocketOptionProvider {
+            _ = socket.setSoLinger(Glibc.linger(l_onoff: 1, l_linger: 0))
+        }
         // Neither a last chunk nor the promised length was sent: the client sees that the body is not whole.
         context.close(promise: nil)
     }

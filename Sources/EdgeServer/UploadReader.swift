@@ -29,19 +29,16 @@ final class UploadReader {
         }
     }
 
-    /// Takes the next piece from `bytes`. After the last content comes one ``Event/end``.
+    /// Takes the next piece from `bytes`. With the last content of a counted body ``isOver`` is true; a chunked one
+    /// ends with ``Event/end``.
     func next(_ bytes: inout ByteBuffer) -> Event {
         switch framing {
         case .length(let remaining):
             let count = Int(min(UInt64(bytes.readableBytes), remaining))
-            if isLastContent {
-                isOver = true
-                return .end
-            }
             guard count > 0, let content = bytes.readSlice(length: count) else { return .needMore }
             contentBytes += UInt64(count)
             framing = .length(remaining: remaining - UInt64(count))
-            if remaining == UInt64(count) { isLastContent = true }
+            isOver = remaining == UInt64(count)
             return .content(content)
         case .chunked(var decoder):
             var offset = 0
@@ -66,6 +63,4 @@ final class UploadReader {
         }
     }
 
-    /// Whether all content was handed over and only the end is left to say.
-    private(set) var isLastContent = false
 }

@@ -205,6 +205,40 @@ import Testing
         }
     }
 
+    @Test func `a HEAD with a body reaches the origin as a HEAD`() async throws {
+        try await withNode(script: { _ in [.response(200, Self.cacheable)] }) { node, origin in
+            let client = try node.connect()
+            try await client.send(RawClient.request("HEAD", "/h", body: "abc"))
+            #expect(try await client.response(to: "HEAD").status == 200)
+            #expect(origin.requests.map(\.method) == ["HEAD"])
+        }
+    }
+
+    @Test func `a range of a response that is too large for its window arrives`() async throws {
+        let body = String(repeating: "0123456789", count: 300_000)
+        try await withNode(script: { _ in [.response(200, ["Cache-Control: no-store"], body: body)] }) {
+            node, _ in
+            let client = try node.connect()
+            try await client.send(RawClient.request("GET", "/r", ["Range: bytes=2000000-2000009"]))
+            let response = try await client.response()
+            #expect(response.status == 206)
+            #expect(response.text == "0123456789")
+        }
+    }
+
+    @Test func `a request behind an upload of any size is answered`() async throws {
+        try await withNode(script: { _ in [.response(200, body: "ok")] }) { node, _ in
+            for size in [262_145, 270_000, 300_000] {
+                let client = try node.connect()
+                try await client.send(
+                    RawClient.request("POST", "/up", body: String(repeating: "u", count: size)))
+                #expect(try await client.response().text == "ok")
+                try await client.send(RawClient.request("GET", "/next"))
+                #expect(try await client.response().text == "ok")
+            }
+        }
+    }
+
     @Test func `a client that asks and takes no answers is not read any further`() async throws {
         let body = String(repeating: "x", count: 3_000)
         try await withNode(script: { _ in [.response(200, ["Cache-Control: max-age=60"], body: body)] }) {

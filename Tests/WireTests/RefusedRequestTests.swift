@@ -138,7 +138,7 @@ import Testing
 
     private static func limits() -> ConnectionLimits {
         var limits = ConnectionLimits()
-        limits.lingerMilliseconds = 300
+        limits.lingerMilliseconds = 2_000
         return limits
     }
 

@@ -224,7 +224,7 @@ extension Fill {
                     return false
                 }
                 append(body, &state)
-                if state.isKeeping, state.received + Int64(body.count) > node.maxStoredBytes(plan.rules) {
+                if state.isKeeping, !hasRoom(for: state.received + Int64(body.count), &state) {
                     state.isKeeping = false
                     isTooLarge = true
                     if state.loops.allSatisfy({ $0.readers.isEmpty }) { exhausted = state.handle }
@@ -236,6 +236,16 @@ extension Fill {
         if isTooLarge { node.collapser.leave(self) }
         exhausted?.cancel()
         return accepted
+    }
+
+    /// A body whose length nobody told is charged as it grows, so that many of them stay within the budget together.
+    private func hasRoom(for bytes: Int64, _ state: inout State) -> Bool {
+        guard bytes <= node.maxStoredBytes(plan.rules) else { return false }
+        guard bytes > Int64(state.reservedBytes) else { return true }
+        let growth = max(65_536, Int(bytes) - state.reservedBytes, state.reservedBytes / 2)
+        guard node.store.reserveFill(bytes: growth) else { return false }
+        state.reservedBytes += growth
+        return true
     }
 
     private func append(_ body: UnsafeRawBufferPointer, _ state: inout State) {

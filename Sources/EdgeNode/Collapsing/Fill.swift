@@ -102,20 +102,19 @@ final class Fill: Sendable {
 
     /// Whether a request with these fields may wait for this fill: its response selects them, as far as is known.
     func mayServe(_ request: FieldSection, hint: VaryRule?) -> Bool {
-        let head: FillHead? = state.withLock { state in
+        let (head, isJoinable): (FillHead?, Bool) = state.withLock { state in
             switch state.phase {
-            case .failed, .answered, .complete: nil
-            case .pulling, .streaming: state.head
+            case .failed, .answered, .complete: (nil, false)
+            case .pulling: (nil, true)
+            // The body has to be there from its first byte on.
+            case .streaming: (state.head, state.isKeeping || state.slab != nil)
             }
         }
-        if head != nil, !isJoinable { return false }
+        guard isJoinable else { return false }
         if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
         guard let hint else { return true }
         return SecondaryKey(rule: hint, request: plan.requestFields).matches(request)
     }
-
-    /// Whether the body is still there from its first byte on, for somebody who comes now.
-    private var isJoinable: Bool { state.withLock { $0.isKeeping || $0.slab != nil } }
 
     // MARK: Readers (on their event loop)
 
@@ -184,6 +183,9 @@ final class Fill: Sendable {
                 resumed = trim(&state)
                 return .bytes(bytes)
             }
+            // A reader of a range wants nothing of what comes before it.
+            note(&state, exchange, offset)
+            resumed = trim(&state)
             switch state.phase {
             case .complete: return .end(state.trailers)
             case .failed: return .failed
@@ -226,7 +228,9 @@ final class Fill: Sendable {
     func trim(_ state: inout State) -> PullHandle? {
         guard !state.isKeeping, state.slab == nil else { return nil }
         var slowest = state.received
-        for loop in state.loops { for reader in loop.readers { slowest = min(slowest, reader.offset) } }
+        for loop in state.loops {
+            for reader in loop.readers { slowest = min(slowest, max(reader.offset, 0)) }
+        }
         while let first = state.chunks.first, state.chunkBase + Int64(first.readableBytes) <= slowest {
             state.chunkBase += Int64(first.readableBytes)
             state.chunks.removeFirst()
