@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #endif
 #include "CEdgeLinux.h"
+#include <sched.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,4 +45,12 @@ int64_t edge_cached_pages(int fd, int64_t offset, int64_t length) {
     struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found = {0, 0, 0, 0, 0};
     if (syscall(SYS_cachestat, (long)fd, &range, &found, 0L) != 0) return -1;
     return (int64_t)found.cached;
+}
+
+int edge_usable_processors(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
 }

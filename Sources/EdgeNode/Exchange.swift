@@ -227,7 +227,8 @@ public final class Exchange: @unchecked Sendable {
         status.fwdStatus = head.response.status
         status.stored = view.isKeeping || view.stored != nil
         status.collapsed = !isLeader
-        status.detail = reason
+        // Storable, and yet not kept: there was no room for it.
+        status.detail = head.metadata != nil && !status.stored ? .tooLarge : reason
         if status.stored, let metadata = head.metadata {
             let now = context.wallNow()
             status.ttlSeconds = ttlSeconds(metadata, now)

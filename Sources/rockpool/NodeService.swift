@@ -41,7 +41,8 @@ struct NodeService: Sendable {
         defer { node.pulls.shutdown() }
         let token =
             try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
+        // A loop for each processor that this process may use: two on one would only take turns.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: Int(edge_usable_processors()))
         let listener = Listener(node: node, group: group)
         let ports: [Int]
         do {

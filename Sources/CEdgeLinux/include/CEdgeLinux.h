@@ -30,3 +30,6 @@ int edge_punch_hole(int fd, int64_t offset, int64_t length);
 int edge_allocate_range(int fd, int64_t offset, int64_t length);
 // cachestat (Linux 6.5): pages of the range that are in memory, or -1 with errno (ENOSYS on older kernels).
 int64_t edge_cached_pages(int fd, int64_t offset, int64_t length);
+
+/* How many processors this process may run on (sched_getaffinity), at least 1. */
+int edge_usable_processors(void);
