@@ -41,7 +41,7 @@ enum CurlCallbacks {
     static let prereq: rockpool_prereq_callback = { user, _, _, _, localPort in
         guard let user else { return CURL_PREREQFUNC_ABORT }
         let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
-        guard let loop = transfer.handle.loopForCallbacks, loop.isUnclean(localPort: Int(localPort)) else {
+        guard transfer.handle.loop.isUnclean(localPort: Int(localPort)) else {
             return CURL_PREREQFUNC_OK
         }
         transfer.socketWasUnclean = true

@@ -27,11 +27,8 @@ public final class PullHandle: Sendable {
     var waitsForClient: Bool { upload.withLock { $0.isStarved && !$0.isFinished } }
 
     let upload = Mutex(Upload())
-    private let loop: PullLoop
-
-    /// For callbacks on the pull thread.
-    var loopForCallbacks: PullLoop? { loop }
-
+    /// Callbacks on the pull thread find their loop here.
+    let loop: PullLoop
     let number: UInt64
 
     init(loop: PullLoop, number: UInt64) {

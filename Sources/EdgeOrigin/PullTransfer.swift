@@ -102,7 +102,7 @@ final class PullTransfer: @unchecked Sendable {
             }
             hasHead = true
             isHTTP2 = head.minorVersion == 2
-            if isHTTP2, let easy { handle.loopForCallbacks?.noteHTTP2(easy) }
+            if isHTTP2, let easy { handle.loop.noteHTTP2(easy) }
             isChunked = head.fields.contains(.transferEncoding)
             hasBody = !request.isHead && head.status != 204 && head.status != 304
             if let value = head.fields.first(.contentLength) {
@@ -142,7 +142,7 @@ final class PullTransfer: @unchecked Sendable {
     private func touch() {
         guard !isTouched else { return }
         isTouched = true
-        handle.loopForCallbacks?.touched(self)
+        handle.loop.touched(self)
     }
 
     // MARK: The last word

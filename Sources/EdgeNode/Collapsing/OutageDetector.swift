@@ -26,10 +26,6 @@ final class OutageDetector: Sendable {
         }
     }
 
-    func isDown(_ origin: String) -> Bool {
-        origins.withLock { $0[origin]?.isDown ?? false }
-    }
-
     func pullFailed(_ origin: String, key: Digest128, connecting: Bool, now: MonotonicTime) {
         origins.withLock { origins in
             var state = origins[origin] ?? OriginState()

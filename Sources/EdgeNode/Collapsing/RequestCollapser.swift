@@ -37,11 +37,6 @@ final class RequestCollapser: Sendable {
         }
     }
 
-    /// Whether a fill of that key is under way that `request` would join.
-    func isFilling(_ key: Digest128, request: FieldSection, hint: VaryRule?) -> Bool {
-        shard(key).fills.withLock { $0[key]?.contains { $0.mayServe(request, hint: hint) } ?? false }
-    }
-
     /// Takes a fill out: it is over, or its response cannot serve anybody else.
     func leave(_ fill: Fill) {
         let key = fill.plan.key

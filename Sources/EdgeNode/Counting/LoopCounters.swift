@@ -24,7 +24,6 @@ public final class LoopCounters: Sendable {
     /// A cell for each outcome and reason; the last reason stands for none.
     private let requests: Row
     public let responseBytes = Cell()
-    public let hitMicroseconds = Histogram()
     public let connectionsAccepted = Cell()
     public let connectionsClosed = Cell()
     public let requestsRefused = Cell()
@@ -45,27 +44,6 @@ public final class LoopCounters: Sendable {
         }
 
         public var current: UInt64 { value.load(ordering: .relaxed) }
-    }
-
-    /// Counts of durations in buckets of powers of two microseconds.
-    public final class Histogram: Sendable {
-        /// Upper bounds in microseconds; the last bucket has none.
-        public static let bounds: [UInt64] = [
-            50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
-        ]
-        private let buckets = Row(count: Histogram.bounds.count + 1)
-        private let sum = Cell()
-
-        public init() {}
-
-        public func record(_ microseconds: UInt64) {
-            let index = Self.bounds.firstIndex { microseconds <= $0 } ?? Self.bounds.count
-            buckets.add(1, at: index)
-            sum.add(microseconds)
-        }
-
-        public var counts: [UInt64] { (0...Self.bounds.count).map { buckets[$0] } }
-        public var sumMicroseconds: UInt64 { sum.current }
     }
 
     @inline(__always)
