@@ -14,36 +14,18 @@ extension Exchange {
         record.set(outcome, reason)
         let status = cacheStatus(stored, kind, reason, now)
         let age = stored.metadata.currentAgeMilliseconds(at: now) / 1000
-        let fields = request.head.fields
-        if Preconditions.hasConditions(fields),
-            Preconditions.evaluate(
-                request: fields, method: request.head.method, status: stored.metadata.status,
-                stored: stored.fields)
-                == .notModified
-        {
-            sendNotModified(stored.fields, status, ageSeconds: age, nil)
+        let length = Int64(stored.body.count)
+        let shape = Representation.shape(
+            for: request, status: stored.metadata.status, fields: stored.fields, length: length)
+        if case .whole = shape, request.rules.isPlain {
+            sendStored(stored, status, age)
             return
         }
-        let length = Int64(stored.body.count)
-        if request.head.names.contains(.range) {
-            let plan = RangePlan(
-                request: fields, method: request.head.method, status: stored.metadata.status,
-                stored: stored.fields,
-                length: length)
-            switch plan {
-            case .whole: break
-            case .single(let range):
-                sendRange(stored, range, of: length, status, age)
-                return
-            case .multiple(let ranges):
-                sendRanges(stored, ranges, of: length, status, age)
-                return
-            case .unsatisfiable:
-                sendUnsatisfiable(stored, length, status)
-                return
-            }
-        }
-        sendStored(stored, status, age)
+        send(
+            shape,
+            of: Representation(
+                fields: stored.fields, status: stored.metadata.status, length: length, ageSeconds: age,
+                cacheStatus: status, source: Delivery.Source(stored)))
     }
 
     private func cacheStatus(
@@ -67,110 +49,16 @@ extension Exchange {
         return status
     }
 
+    /// The whole, with the head that was built when it was stored.
     private func sendStored(_ stored: StoredResponse, _ status: CacheStatus, _ age: Int64) {
-        var writer: HeadWriter
-        if request.rules.isPlain {
-            writer = HeadWriter(continuing: Array(stored.head))
-        } else {
-            writer = HeadWriter(status: stored.metadata.status)
-            var fields = stored.fields
-            request.rules.edit(&fields)
-            writer.append(fields)
-            if stored.metadata.status != 204 { writer.append(.contentLength, decimal: stored.body.count) }
-        }
+        var writer = HeadWriter(continuing: Array(stored.head))
         writer.append(.age, decimal: Int(age))
         writer.append(status)
         let whole = Delivery.Segment.span(0..<Int64(stored.body.count))
         let isHead = request.head.method == .head
         start(
             writer, status: stored.metadata.status,
-            Delivery(source: Delivery.Source(stored.body), segments: isHead ? [] : [whole]), nil)
-    }
-
-    /// The head of a 206 up to its own fields.
-    private func partialHead(_ stored: StoredResponse, _ status: CacheStatus, _ age: Int64) -> HeadWriter {
-        var writer = HeadWriter(status: 206)
-        var fields = stored.fields
-        request.rules.edit(&fields)
-        writer.append(fields)
-        writer.append(.age, decimal: Int(age))
-        writer.append(status)
-        return writer
-    }
-
-    private func sendRange(
-        _ stored: StoredResponse, _ range: Range<Int64>, of length: Int64, _ status: CacheStatus, _ age: Int64
-    ) {
-        var writer = partialHead(stored, status, age)
-        var contentRange: [UInt8] = []
-        RangePlan.appendContentRange(range, length: length, to: &contentRange)
-        writer.append(.contentRange, contentRange)
-        writer.append(.contentLength, decimal: range.count)
-        start(
-            writer, status: 206, Delivery(source: Delivery.Source(stored.body), segments: [.span(range)]), nil
-        )
-    }
-
-    private func sendRanges(
-        _ stored: StoredResponse, _ ranges: [Range<Int64>], of length: Int64, _ status: CacheStatus,
-        _ age: Int64
-    ) {
-        var generator = SystemRandomNumberGenerator()
-        let boundary = Array(
-            ("rockpool" + String(generator.next(), radix: 16) + String(generator.next(), radix: 16)).utf8)
-        let type = stored.fields.first(.contentType)
-        var segments: [Delivery.Segment] = []
-        var total = 0
-        for (index, range) in ranges.enumerated() {
-            var part: [UInt8] = []
-            RangePlan.appendPartHead(
-                range, length: length, contentType: type, boundary: boundary, isFirst: index == 0, to: &part)
-            segments.append(.literal(ByteBuffer(bytes: part)))
-            segments.append(.span(range))
-            total += part.count + range.count
-        }
-        var last: [UInt8] = []
-        RangePlan.appendMultipartEnd(boundary: boundary, to: &last)
-        segments.append(.literal(ByteBuffer(bytes: last)))
-        total += last.count
-        var writer = HeadWriter(status: 206)
-        var fields = stored.fields
-        request.rules.edit(&fields)
-        fields.remove(.contentType)
-        writer.append(fields)
-        var multipartType: [UInt8] = []
-        RangePlan.appendMultipartType(boundary: boundary, to: &multipartType)
-        writer.append(.contentType, multipartType)
-        writer.append(.age, decimal: Int(age))
-        writer.append(status)
-        writer.append(.contentLength, decimal: total)
-        start(writer, status: 206, Delivery(source: Delivery.Source(stored.body), segments: segments), nil)
-    }
-
-    private func sendUnsatisfiable(_ stored: StoredResponse, _ length: Int64, _ status: CacheStatus) {
-        var writer = HeadWriter(status: 416)
-        if let date = stored.fields.first(.date) { writer.append(.date, date) }
-        var contentRange: [UInt8] = []
-        RangePlan.appendUnsatisfiedRange(length: length, to: &contentRange)
-        writer.append(.contentRange, contentRange)
-        writer.append(status)
-        writer.append(.contentLength, decimal: 0)
-        start(writer, status: 416, Delivery(source: .none, segments: []), nil)
-    }
-
-    /// RFC 9110 15.4.5: the fields that a 304 repeats.
-    func sendNotModified(_ source: FieldSection, _ status: CacheStatus, ageSeconds: Int64, _ fill: Fill?) {
-        var writer = HeadWriter(status: 304)
-        var fields = source
-        request.rules.edit(&fields)
-        let repeated = FieldNameSet(
-            .cacheControl, .contentLocation, .date, .etag, .expires, .vary, .lastModified, .cdnCacheControl)
-        fields.removeAll { _, line in !repeated.contains(line.name) }
-        writer.append(fields)
-        if ageSeconds > 0 || fill == nil { writer.append(.age, decimal: Int(ageSeconds)) }
-        writer.append(status)
-        fill?.detach(self)
-        start(writer, status: 304, Delivery(source: .none, segments: []), nil)
+            Delivery(source: Delivery.Source(stored), segments: isHead ? [] : [whole]))
     }
 
     // MARK: The node's own answers
@@ -203,7 +91,7 @@ extension Exchange {
             request.head.method == .head ? [] : [.literal(ByteBuffer(bytes: answer.body))]
         start(
             answer.writer(now: context.wallNow()), status: status,
-            Delivery(source: .none, segments: segments), nil)
+            Delivery(source: .none, segments: segments))
     }
 }
 

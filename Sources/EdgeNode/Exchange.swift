@@ -36,7 +36,7 @@ public final class Exchange: @unchecked Sendable {
     enum Phase {
         case begun
         case waiting(Fill, isLeader: Bool)
-        case delivering(Delivery, Fill?)
+        case delivering(Delivery)
         case done
     }
 
@@ -51,6 +51,10 @@ public final class Exchange: @unchecked Sendable {
     var forwardReason: Reason?
     /// The stored response that this request's pull validates.
     var candidate: StoredResponse?
+    /// The stored parts that this request's pull adds to.
+    var base: StoredResponse?
+    /// Set when parts could not be joined: pull the whole.
+    var asksWhole = false
     var record: AccessRecord
     var upload: PullHandle?
     private var interimsSent = 0
@@ -98,7 +102,7 @@ public final class Exchange: @unchecked Sendable {
         if uploadIncomplete { upload?.abortUpload() }
         switch phase {
         case .waiting(let fill, _): fill.detach(self)
-        case .delivering(_, let fill): fill?.detach(self)
+        case .delivering(let delivery): delivery.detach(self)
         case .begun, .done: break
         }
         if case .done = phase { return }
@@ -136,9 +140,9 @@ public final class Exchange: @unchecked Sendable {
 
     /// `stale.after`: an operator's permission to answer stale when the pull takes its time.
     private func armStaleTimer(_ fill: Fill) {
-        guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds else {
-            return
-        }
+        guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds,
+            context.missing(stored, for: request) == nil
+        else { return }
         let verdict = StalePolicy.decide(
             stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(),
             softPurgedAt: nil)
@@ -207,10 +211,22 @@ public final class Exchange: @unchecked Sendable {
                 return
             }
             record.originStatus = 304
+            if let ask = context.missing(stored, for: request) {
+                context.complete(self, stored, ask)
+                return
+            }
             let forwarded = ForwardOutcome(status: 304, isStored: true, isCollapsed: !isLeader)
             serve(stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated)
         case .stale(let stored, let reason, let status):
             record.originStatus = status
+            guard context.missing(stored, for: request) == nil else {
+                refuse(
+                    status: status == nil ? 504 : 502, reason: .originUnreachable,
+                    error: .destinationUnavailable,
+                    details: "part of what is stored is missing, and the origin failed", outcome: .error,
+                    extra: [])
+                return
+            }
             let forwarded = ForwardOutcome(status: status, isStored: false, isCollapsed: !isLeader)
             serve(stored, as: .forwarded(forwarded), outcome: .stale, reason: reason)
         }
@@ -233,14 +249,66 @@ public final class Exchange: @unchecked Sendable {
             let now = context.wallNow()
             status.ttlSeconds = ttlSeconds(metadata, now)
         }
+        if let part = head.part {
+            respond(part, fill, head, status, outcome, isLeader: isLeader)
+            return
+        }
         record.set(outcome, reason)
         let answer = FillResponse(fill: fill, head: head, cacheStatus: status, isLeader: isLeader)
-        switch answer.shape(for: request, isPass: isPass) {
-        case .notModified:
-            sendNotModified(head.clientFields, status, ageSeconds: head.initialAgeSeconds, fill)
-        case .whole: sendWhole(answer)
-        case .single(let range, let length): sendSingle(answer, range, of: length)
+        // A pass is answered as the origin did. What was pulled whole is cut to what this client asked for.
+        guard !isPass, head.response.status == 200 else {
+            sendWhole(answer)
+            return
         }
+        // Without its length, a response can be told to be unmodified and nothing else.
+        let length = head.contentLength ?? .max
+        let shape = Representation.shape(
+            for: request, status: 200, fields: head.clientFields, length: length)
+        switch shape {
+        case .notModified:
+            fill.detach(self)
+            send(shape, of: answer.representation(length: 0, source: .none, sendsZeroAge: false))
+        case .single where head.contentLength != nil:
+            send(shape, of: answer.representation(length: length, source: .fill(fill), sendsZeroAge: false))
+        case .whole, .single, .multiple, .unsatisfiable: sendWhole(answer)
+        }
+    }
+
+    /// Answers from a pull of a range, with what is stored and what later pulls bring.
+    private func respond(
+        _ part: PartialContent, _ fill: Fill, _ head: FillHead, _ status: CacheStatus,
+        _ outcome: RequestOutcome, isLeader: Bool
+    ) {
+        let length = part.completeLength
+        let validator = StrongValidator(head.clientFields)
+        var shape = Representation.shape(
+            for: request, status: 200, fields: head.clientFields, length: length)
+        var joined: StoredResponse?
+        if let base, let validator, StrongValidator(base.fields) == validator,
+            Int64(base.body.count) == length
+        {
+            joined = base
+        }
+        let isCovered = shape.needs(of: length).allSatisfy {
+            part.range.lowerBound <= $0.lowerBound && $0.upperBound <= part.range.upperBound
+        }
+        if !isCovered, validator == nil || (joined == nil && base != nil) {
+            // What is missing cannot be proved to be of the same representation.
+            guard case .single = shape, isLeader, base == nil else {
+                fill.detach(self)
+                context.pullWhole(self)
+                return
+            }
+            // The origin answers with a range of its own choice, and says so (RFC 9110 15.3.7.1).
+            shape = .single(part.range)
+        }
+        record.set(outcome, head.refusal ?? forwardReason)
+        let answer = FillResponse(fill: fill, head: head, cacheStatus: status, isLeader: isLeader)
+        let needsBody = request.head.method != .head && !shape.needs(of: length).isEmpty
+        if !needsBody { fill.detach(self) }
+        let source = PartSource(
+            completeLength: length, validator: validator, stored: joined, fill: needsBody ? fill : nil)
+        send(shape, of: answer.representation(length: length, source: .parts(source), sendsZeroAge: false))
     }
 
     private func sendWhole(_ answer: FillResponse) {
@@ -268,25 +336,7 @@ public final class Exchange: @unchecked Sendable {
         }
         if request.head.method == .head { segments = [] }
         start(
-            writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments),
-            answer.fill)
-    }
-
-    private func sendSingle(_ answer: FillResponse, _ range: Range<Int64>, of length: Int64) {
-        var writer = HeadWriter(status: 206)
-        var fields = answer.fields
-        request.rules.edit(&fields)
-        writer.append(fields)
-        if answer.head.initialAgeSeconds > 0 {
-            writer.append(.age, decimal: Int(answer.head.initialAgeSeconds))
-        }
-        var contentRange: [UInt8] = []
-        RangePlan.appendContentRange(range, length: length, to: &contentRange)
-        writer.append(.contentRange, contentRange)
-        writer.append(answer.cacheStatus)
-        writer.append(.contentLength, decimal: range.count)
-        let segments: [Delivery.Segment] = request.head.method == .head ? [] : [.span(range)]
-        start(writer, status: 206, Delivery(source: .fill(answer.fill), segments: segments), answer.fill)
+            writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments))
     }
 
     /// Lifetime less age, both in whole seconds, so that ttl and the Age field add up.
@@ -297,26 +347,29 @@ public final class Exchange: @unchecked Sendable {
     // MARK: Sending
 
     /// Sends a head and begins the body.
-    func start(_ head: HeadWriter, status: Int, _ delivery: Delivery, _ fill: Fill?) {
-        guard let delegate else { return }
+    func start(_ head: HeadWriter, status: Int, _ delivery: Delivery) {
+        guard let delegate else {
+            delivery.detach(self)
+            return
+        }
         var writer = head
         writer.finish(keepAlive: keepAlive, minorVersion: request.head.minorVersion)
         record.status = status
         delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))
-        phase = .delivering(delivery, fill)
+        phase = .delivering(delivery)
         pump()
     }
 
     /// Sends what there is while the connection takes it.
     private func pump() {
-        guard !isPumping, case .delivering(var delivery, let fill) = phase, let delegate else { return }
+        guard !isPumping, case .delivering(var delivery) = phase, let delegate else { return }
         isPumping = true
         var outcome = Pumped.full
         var rounds = 0
         // A flush may make room at once, and its event then finds this function busy: so look again.
         repeat {
             outcome = send(&delivery, delegate)
-            if case .delivering = phase { phase = .delivering(delivery, fill) }
+            if case .delivering = phase { phase = .delivering(delivery) }
             delegate.exchangeFlush(self)
             rounds += 1
         } while outcome == .full && delegate.exchangeMaySend && self.delegate != nil
@@ -329,9 +382,9 @@ public final class Exchange: @unchecked Sendable {
         guard case .delivering = phase else { return }
         switch outcome {
         case .full, .waiting: break
-        case .failed: abort(fill)
+        case .failed: abort(delivery)
         case .ended:
-            fill?.detach(self)
+            delivery.detach(self)
             finish()
         }
     }
@@ -406,12 +459,12 @@ public final class Exchange: @unchecked Sendable {
 
     /// Whether the client takes the end of the connection for the end of the body.
     public var endsWithConnection: Bool {
-        guard case .delivering(let delivery, _) = phase else { return false }
+        guard case .delivering(let delivery) = phase else { return false }
         return !delivery.hasLength && request.head.minorVersion == 0
     }
 
-    private func abort(_ fill: Fill?) {
-        fill?.detach(self)
+    private func abort(_ delivery: Delivery) {
+        delivery.detach(self)
         record.isAborted = true
         record.reason = .originIncomplete
         let looksClean = endsWithConnection

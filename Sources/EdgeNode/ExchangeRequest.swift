@@ -48,12 +48,6 @@ enum StoredAnswerKind {
 
 /// A fill's response, before it is known which part of it this client gets.
 struct FillResponse {
-    enum Shape {
-        case whole
-        case notModified
-        case single(Range<Int64>, of: Int64)
-    }
-
     let fill: Fill
     let head: FillHead
     let cacheStatus: CacheStatus
@@ -62,20 +56,11 @@ struct FillResponse {
     /// The fields that this client gets.
     var fields: FieldSection { isLeader ? head.leaderFields : head.clientFields }
 
-    /// A pass is answered as the origin did. What was pulled whole is cut to what this client asked for.
-    func shape(for request: ExchangeRequest, isPass: Bool) -> Shape {
-        guard !isPass, head.response.status == 200 else { return .whole }
-        let fields = request.head.fields
-        if Preconditions.hasConditions(fields) {
-            let outcome = Preconditions.evaluate(
-                request: fields, method: request.head.method, status: 200, stored: head.clientFields)
-            if outcome == .notModified { return .notModified }
-        }
-        guard request.head.names.contains(.range), let length = head.contentLength else { return .whole }
-        let plan = RangePlan(
-            request: fields, method: request.head.method, status: 200, stored: head.clientFields,
-            length: length)
-        if case .single(let range) = plan { return .single(range, of: length) }
-        return .whole
+    /// - Parameter sendsZeroAge: whether a response that comes fresh from the origin says so.
+    func representation(length: Int64, source: Delivery.Source, sendsZeroAge: Bool) -> Representation {
+        Representation(
+            fields: fields, status: 200, length: length,
+            ageSeconds: head.initialAgeSeconds > 0 || sendsZeroAge ? head.initialAgeSeconds : nil,
+            cacheStatus: cacheStatus, source: source)
     }
 }

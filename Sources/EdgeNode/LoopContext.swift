@@ -57,7 +57,7 @@ public final class LoopContext {
         else { return nil }
         guard let stored = find(head, authority, isTLS, rules) else { return nil }
         let now = SystemClock.wall()
-        guard Reuse.isPlainlyFresh(stored.metadata, now: now) else { return nil }
+        guard Reuse.isPlainlyFresh(stored.metadata, now: now), !stored.body.isSparse else { return nil }
         node.store.recordHit(stored)
         let isHeuristic = stored.metadata.flags.contains(.heuristic)
         let age = stored.metadata.currentAgeMilliseconds(at: now)
@@ -187,27 +187,24 @@ public final class LoopContext {
             if head.method == .head { pass(exchange) } else { miss(exchange, hint: hint) }
             return
         }
+        let ask = missing(stored, for: request)
         switch Reuse.decide(
             stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(),
             softPurgedAt: nil)
         {
         case .fresh:
             node.store.recordHit(stored)
-            exchange.serve(stored, as: .hit, outcome: .hit, reason: .fresh)
-        case .staleWhileRevalidate:
+            if let ask {
+                complete(exchange, stored, ask)
+            } else {
+                exchange.serve(stored, as: .hit, outcome: .hit, reason: .fresh)
+            }
+        case .staleWhileRevalidate where ask == nil:
             node.store.recordHit(stored)
             refreshBehind(exchange, stored, hint)
             exchange.serve(stored, as: .hit, outcome: .stale, reason: .staleWhileRevalidate)
-        case .validate(let reason):
-            if request.traits.onlyIfCached {
-                exchange.refuse(
-                    status: 504, reason: .onlyIfCached, error: .httpRequestError,
-                    details: "only-if-cached and not fresh", outcome: .error, extra: [])
-                return
-            }
-            exchange.forward = reason == .clientNoCache ? .request : .stale
-            exchange.forwardReason = reason
-            validate(exchange, stored, hint)
+        case .staleWhileRevalidate: validate(exchange, stored, hint, .expired)
+        case .validate(let reason): validate(exchange, stored, hint, reason)
         }
     }
 
@@ -224,7 +221,7 @@ public final class LoopContext {
     }
 
     /// The stored response that the request selects, and the Vary rule of what is stored under its key.
-    private func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
+    func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
         switch node.store.lookup(request.key) {
         case .none: return (nil, nil)
         case .single(let stored):
@@ -245,36 +242,48 @@ public final class LoopContext {
             if request.head.names.contains(.range) || Preconditions.hasConditions(request.head.fields) {
                 pass(exchange)
             } else {
-                exchange.wait(for: Fill(plan: plan(request, validating: nil), node: node), isLeader: true)
+                exchange.wait(for: Fill(plan: plan(request, .miss), node: node), isLeader: true)
             }
             return
         }
-        join(exchange, stored: nil, hint: hint)
+        join(exchange, exchange.asksWhole ? .wholeMiss : .miss, hint: hint)
     }
 
     /// Joins the fill that brings, or validates, what is stored; decides anew where another fill has just done that.
-    private func join(_ exchange: Exchange, stored: StoredResponse?, hint: VaryRule?) {
-        switch place(exchange.request, stored, hint) {
+    func join(_ exchange: Exchange, _ purpose: PullPurpose, hint: VaryRule?) {
+        switch place(exchange.request, purpose, hint) {
         case .leader(let fill): exchange.wait(for: fill, isLeader: true)
         case .follower(let fill): exchange.wait(for: fill, isLeader: false)
         case .none: decide(exchange)
         }
     }
 
-    private func place(_ request: ExchangeRequest, _ stored: StoredResponse?, _ hint: VaryRule?)
+    private func place(_ request: ExchangeRequest, _ purpose: PullPurpose, _ hint: VaryRule?)
         -> RequestCollapser.Place
     {
-        node.collapser.join(request.key, request: request.head.fields, hint: hint) {
+        node.collapser.join(
+            request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose)
+        ) {
             let (current, _) = select(request)
-            guard current === stored || current == nil else { return nil }
-            return Fill(plan: plan(request, validating: stored), node: node)
+            if purpose != .wholeMiss, let current, current !== purpose.stored { return nil }
+            return Fill(plan: plan(request, purpose), node: node)
         }
     }
 
-    private func validate(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
+    private func validate(
+        _ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?, _ reason: Reason
+    ) {
         let request = exchange.request
+        if request.traits.onlyIfCached {
+            exchange.refuse(
+                status: 504, reason: .onlyIfCached, error: .httpRequestError,
+                details: "only-if-cached and not fresh", outcome: .error, extra: [])
+            return
+        }
+        exchange.forward = reason == .clientNoCache ? .request : .stale
+        exchange.forwardReason = reason
         exchange.candidate = stored
-        if let (reason, probes) = staleAtOnce(request, stored) {
+        if missing(stored, for: request) == nil, let (reason, probes) = staleAtOnce(request, stored) {
             if probes { pullBehind(exchange, stored, hint) }
             exchange.serve(stored, as: .hit, outcome: .stale, reason: reason)
             return
@@ -282,9 +291,9 @@ public final class LoopContext {
         if request.head.method == .head {
             pass(exchange)
         } else if node.marks.isHitForMiss(request.key, now: request.started) {
-            exchange.wait(for: Fill(plan: plan(request, validating: stored), node: node), isLeader: true)
+            exchange.wait(for: Fill(plan: plan(request, .validate(stored)), node: node), isLeader: true)
         } else {
-            join(exchange, stored: stored, hint: hint)
+            join(exchange, .validate(stored), hint: hint)
         }
     }
 
@@ -320,7 +329,7 @@ public final class LoopContext {
 
     /// One pull that no client waits for, unless one is under way.
     private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
-        if case .leader(let fill) = place(exchange.request, stored, hint) { fill.start() }
+        if case .leader(let fill) = place(exchange.request, .validate(stored), hint) { fill.start() }
     }
 
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
@@ -331,14 +340,14 @@ public final class LoopContext {
             return
         }
         exchange.forwardReason = .hitForMiss
-        exchange.wait(
-            for: Fill(plan: plan(request, validating: exchange.candidate), node: node), isLeader: true)
+        let purpose = exchange.candidate.map { PullPurpose.validate($0) } ?? .miss
+        exchange.wait(for: Fill(plan: plan(request, purpose), node: node), isLeader: true)
     }
 
     /// Forwards the request as it is and stores nothing.
     private func pass(_ exchange: Exchange) {
         let request = exchange.request
-        var plan = plan(request, kind: .pass, validating: nil)
+        var plan = plan(request, .pass)
         if request.head.method == .head { plan.stored = exchange.candidate }
         if !request.head.method.isSafe {
             let isTLS = request.isTLS
@@ -364,12 +373,11 @@ public final class LoopContext {
         exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
     }
 
-    private func plan(
-        _ request: ExchangeRequest, kind: FillPlan.Kind = .cacheable, validating stored: StoredResponse?
-    ) -> FillPlan {
+    func plan(_ request: ExchangeRequest, _ purpose: PullPurpose) -> FillPlan {
         let head = request.head
         let rules = request.rules
-        let isCacheable = kind == .cacheable
+        let isCacheable = purpose != .pass
+        let ask = ask(request, purpose)
         let host = head.authority.map { Array($0) } ?? request.site.defaultHost
         var context = ForwardContext(
             nodeID: node.nodeID, clientAddress: request.client.text, scheme: request.scheme, host: host,
@@ -380,10 +388,10 @@ public final class LoopContext {
         fields.remove(.contentLength)
         countDownMaxForwards(head, &fields)
         var conditional = fields
-        let conditions = isCacheable ? stored.map { Validation.conditionalFields(for: $0.fields) } ?? [] : []
+        let conditions = purpose.conditions
         let isConditional = !conditions.isEmpty
-        if isConditional {
-            context.conditions = conditions
+        context.conditions = conditions + Self.rangeFields(ask, purpose)
+        if !context.conditions.isEmpty {
             conditional = ForwardedFields.rewriteRequest(head: head, context: context)
             conditional.remove(.host)
         }
@@ -402,10 +410,11 @@ public final class LoopContext {
             isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
             fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
         return FillPlan(
-            kind: kind, key: request.key, keyText: request.keyText, requestFields: head.fields,
+            kind: isCacheable ? .cacheable : .pass, key: request.key, keyText: request.keyText,
+            requestFields: head.fields,
             traits: request.traits,
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
-            stored: stored,
+            stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)
     }
@@ -438,6 +447,6 @@ extension Exchange {
         writer.append(.date, HTTPDate.format(context.wallNow().seconds))
         writer.append(.allow, Array("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS".utf8))
         if request.head.framing != .none { keepAlive = false }
-        start(writer, status: 204, Delivery(source: .none, segments: []), nil)
+        start(writer, status: 204, Delivery(source: .none, segments: []))
     }
 }

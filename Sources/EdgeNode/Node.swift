@@ -112,6 +112,56 @@ public final class Node: Sendable {
         return stored
     }
 
+    /// Stores one part of a representation, joined with what is stored of it where both have the same strong
+    /// validator (RFC 9111 3.4); a part that joins nothing takes the place of what is there.
+    func store(
+        _ part: PartialContent, of head: FillHead, _ metadata: StoredMetadata, body: ByteBuffer,
+        reservedBytes: Int, plan: FillPlan, isDiscarded: () -> Bool
+    ) -> StoredResponse? {
+        defer { if reservedBytes > 0 { store.releaseFill(bytes: reservedBytes) } }
+        let fields = head.clientFields.compacted()
+        let validator = StrongValidator(fields)
+        // Another part may come in between two steps; each such loss is another's progress.
+        while !isDiscarded() {
+            let current = variant(plan.key, head.secondaryKey)
+            var sparse = SparseBody(completeLength: part.completeLength)
+            var replaced: StoredResponse?
+            if let current, validator != nil, StrongValidator(current.fields) == validator,
+                Int64(current.body.count) == part.completeLength
+            {
+                guard case .sparse(let known) = current.body else { return current }
+                (sparse, replaced) = (known, current)
+            }
+            sparse = sparse.adding(body, at: part.range.lowerBound)
+            let whole: StoredBody = sparse.isComplete ? .memory(sparse.joined()) : .sparse(sparse)
+            let stored = StoredResponse(
+                key: plan.key, metadata: metadata, fields: fields,
+                head: Self.storedHead(metadata.status, [], fields, whole.count),
+                secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
+                keyText: plan.keyText, body: whole)
+            if let replaced {
+                guard store.replace(replaced, with: stored) else {
+                    if variant(plan.key, head.secondaryKey) === replaced { return nil }
+                    continue
+                }
+            } else {
+                guard store.insert(stored) else { return nil }
+            }
+            if isDiscarded() { store.remove(stored) }
+            return stored
+        }
+        return nil
+    }
+
+    /// What is stored under both keys.
+    private func variant(_ key: Digest128, _ secondaryKey: SecondaryKey?) -> StoredResponse? {
+        switch store.lookup(key) {
+        case .none: nil
+        case .single(let stored): secondaryKey == nil ? stored : nil
+        case .variants(let variants): variants.first { $0.secondaryKey == secondaryKey }
+        }
+    }
+
     /// `stored` with the fields and metadata that a validation brought.
     func freshened(_ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection) -> StoredResponse
     {

@@ -250,6 +250,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .pages(let extent):
                 send(&output, context)
                 write(extent, 0..<extent.count, context)
+            case .sparse: preconditionFailure("a body that may have holes is no plain hit")
             }
         }
         wasActive = true

@@ -42,6 +42,10 @@ extension Fill {
                 answer(.stale(stored, reason, forwardStatus: head.status))
                 return
             }
+            if head.status == 416, plan.ask != nil, let stored = plan.stored {
+                // Its length has changed, so it is another representation now.
+                node.store.remove(stored)
+            }
             let isFailure = [500, 502, 503, 504].contains(head.status)
             if !isFailure { node.marks.pullSucceeded(plan.key) }
             let fillHead = cacheableHead(head, traits: plan.traits, now: now)
@@ -86,24 +90,33 @@ extension Fill {
     }
 
     private func cacheableHead(_ head: ResponseHead, traits: RequestTraits, now: WallTime) -> FillHead {
+        let part = plan.ask == nil ? nil : PartialContent(head)
+        // A part is stored as what it is a part of (RFC 9111 3.4).
+        var judged = head
+        if part != nil {
+            judged.status = 200
+            judged.fields.remove(.contentRange)
+        }
         var verdict = Storability.decide(
-            request: traits, response: head, rules: plan.rules, requestTime: requestTime, responseTime: now)
-        let length = Self.length(head)
+            request: traits, response: judged, rules: plan.rules, requestTime: requestTime, responseTime: now)
+        let length = part.map { $0.range.upperBound - $0.range.lowerBound } ?? Self.length(head)
         if case .storable = verdict, let length, length > node.maxStoredBytes(plan.rules) {
             verdict = .notStorable(.tooLarge)
         }
+        // It answers a range that may not be the client's own.
+        if head.status == 416, plan.ask != nil { verdict = .notStorable(.range) }
         let hasBody = head.status != 204 && head.status != 304
         switch verdict {
         case .notStorable(let reason):
             return FillHead(
                 response: head,
-                clientFields: ResponseFields.forClient(head.fields, status: head.status, receivedAt: now),
-                contentLength: length,
+                clientFields: ResponseFields.forClient(judged.fields, status: head.status, receivedAt: now),
+                contentLength: length, part: part,
                 hasBody: hasBody, metadata: nil, refusal: reason, isReusable: false, secondaryKey: nil)
         case .storable(let metadata):
-            let drop = Storability.fieldsToDrop(response: head)
+            let drop = Storability.fieldsToDrop(response: judged)
             var fields = ResponseFields.forStorage(
-                head.fields, drop: drop, status: head.status, receivedAt: now)
+                judged.fields, drop: drop, status: judged.status, receivedAt: now)
             if plan.rules.cookies == .strip { fields.remove(.setCookie) }
             let secondaryKey = VaryRule.parse(head.fields).map {
                 SecondaryKey(rule: $0, request: plan.requestFields, response: head.fields)
@@ -116,10 +129,11 @@ extension Fill {
             var leaderFields: FieldSection?
             if !drop.isEmpty {
                 leaderFields = ResponseFields.forStorage(
-                    head.fields, drop: [], status: head.status, receivedAt: now)
+                    judged.fields, drop: [], status: judged.status, receivedAt: now)
             }
             return FillHead(
                 response: head, clientFields: fields, leaderFields: leaderFields, contentLength: length,
+                part: part,
                 hasBody: hasBody, metadata: metadata,
                 refusal: nil, isReusable: reusable, secondaryKey: secondaryKey)
         }
@@ -215,8 +229,12 @@ extension Fill {
             if case .answered = state.phase { return true }
             guard let head = state.head, head.hasBody else { return true }
             if let slab = state.slab {
-                // The parser holds the origin to its Content-Length; more than that never arrives here.
-                guard slab.append(body) else { return true }
+                // The parser holds the origin to its Content-Length; only a chunked 206 can bring more than its
+                // Content-Range names, and is then not what it says.
+                guard slab.append(body) else {
+                    state.isKeeping = false
+                    return true
+                }
             } else {
                 let ahead = state.received - state.chunkBase
                 if !state.isKeeping, ahead > Self.windowBytes {
@@ -276,10 +294,15 @@ extension Fill {
         guard let finished else { return }
         var stored: StoredResponse?
         if let body = finished.body, let metadata = finished.head.metadata {
-            stored = node.store(
-                finished.head, metadata, body: body, reservedBytes: finished.reserved, plan: plan
-            ) {
-                self.state.withLock { $0.isDiscarded }
+            let isDiscarded = { self.state.withLock { $0.isDiscarded } }
+            if let part = finished.head.part {
+                stored = node.store(
+                    part, of: finished.head, metadata, body: body.buffer, reservedBytes: finished.reserved,
+                    plan: plan, isDiscarded: isDiscarded)
+            } else {
+                stored = node.store(
+                    finished.head, metadata, body: body, reservedBytes: finished.reserved, plan: plan,
+                    isDiscarded: isDiscarded)
             }
         } else if finished.reserved > 0 {
             node.store.releaseFill(bytes: finished.reserved)

@@ -100,8 +100,10 @@ final class Fill: Sendable {
         abandoned?.cancel()
     }
 
-    /// Whether a request with these fields may wait for this fill: its response selects them, as far as is known.
-    func mayServe(_ request: FieldSection, hint: VaryRule?) -> Bool {
+    /// Whether a request with these fields, which would ask the origin for `ask`, may wait for this fill: its
+    /// response selects them and holds those bytes, as far as is known.
+    func mayServe(_ request: FieldSection, hint: VaryRule?, ask: RangeAsk?) -> Bool {
+        if let own = plan.ask, !(ask.map(own.covers) ?? false) { return false }
         let (head, isJoinable): (FillHead?, Bool) = state.withLock { state in
             switch state.phase {
             case .failed, .answered, .complete: (nil, false)

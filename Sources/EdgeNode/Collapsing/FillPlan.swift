@@ -24,6 +24,8 @@ struct FillPlan: Sendable {
     var origin: String
     /// The stored response that this pull validates, or that may be served stale should it fail.
     var stored: StoredResponse?
+    /// The range that the pull asks for; nil where it asks for the whole.
+    var ask: RangeAsk?
     /// Whether the pull carries the validators of `stored`.
     var isConditional = false
     var pull: PullRequest
@@ -42,7 +44,10 @@ final class FillHead: Sendable {
     let clientFields: FieldSection
     /// What the client gets that asked: also the fields that a qualified no-cache or private keeps from reuse.
     let leaderFields: FieldSection
+    /// Bytes of the body that this pull brings, where that is known.
     let contentLength: Int64?
+    /// What a 206 holds of the representation; nil for any other response.
+    let part: PartialContent?
     let hasBody: Bool
     /// What makes it storable; nil where it is not.
     let metadata: StoredMetadata?
@@ -55,13 +60,14 @@ final class FillHead: Sendable {
 
     init(
         response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil,
-        contentLength: Int64?, hasBody: Bool,
+        contentLength: Int64?, part: PartialContent? = nil, hasBody: Bool,
         metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, secondaryKey: SecondaryKey?
     ) {
         self.response = response
         self.clientFields = clientFields
         self.leaderFields = leaderFields ?? clientFields
         self.contentLength = contentLength
+        self.part = part
         self.hasBody = hasBody
         self.metadata = metadata
         self.refusal = refusal

@@ -1,4 +1,5 @@
 import EdgeHTTP
+import EdgePolicy
 import EdgeStore
 import NIOCore
 
@@ -12,11 +13,17 @@ struct Delivery {
         case memory(ByteBuffer)
         case pages(PageExtent)
         case fill(Fill)
+        case parts(PartSource)
 
-        init(_ body: StoredBody) {
-            switch body {
+        init(_ stored: StoredResponse) {
+            switch stored.body {
             case .memory(let bytes): self = .memory(bytes)
             case .pages(let extent): self = .pages(extent)
+            case .sparse(let body):
+                self = .parts(
+                    PartSource(
+                        completeLength: body.completeLength, validator: StrongValidator(stored.fields),
+                        stored: stored, fill: nil))
             }
         }
     }
@@ -54,6 +61,15 @@ struct Delivery {
         self.source = source
         self.segments = segments
         hasLength = !segments.contains { if case .rest = $0 { true } else { false } }
+    }
+
+    /// The delivery is over or given up: pulls that it reads from lose a reader.
+    func detach(_ exchange: Exchange) {
+        switch source {
+        case .none, .memory, .pages: break
+        case .fill(let fill): fill.detach(exchange)
+        case .parts(let parts): parts.detach(exchange)
+        }
     }
 
     /// The next thing to do for `exchange`.
@@ -108,6 +124,14 @@ struct Delivery {
             case .wait: return .wait
             // A body that ends before its length is an error, never an end.
             case .end, .failed: return .failed
+            }
+        case .parts(let parts):
+            switch parts.read(exchange, range, limit: limit) {
+            case .bytes(let bytes):
+                step = .send(.bytes(bytes))
+                taken = bytes.readableBytes
+            case .wait: return .wait
+            case .failed: return .failed
             }
         }
         segments[index] = .span((range.lowerBound + Int64(taken))..<range.upperBound)

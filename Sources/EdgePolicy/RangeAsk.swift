@@ -1,0 +1,90 @@
+import EdgeHTTP
+
+/// The one range that a pull asks the origin for.
+///
+/// Ranges are pulled in aligned blocks, so that what many clients ask for in pieces of their own falls on the
+/// same bytes, and so that one byte never costs the origin more than one block.
+public enum RangeAsk: Sendable, Equatable {
+    /// Bytes to pull, all of them within the representation as far as that is known.
+    case bytes(Range<Int64>)
+    /// Everything from an offset on.
+    case from(Int64)
+    /// The last so many bytes of a representation of unknown length: asked for as the client did.
+    case suffix(Int64)
+
+    /// Blocks begin at multiples of this many bytes.
+    public static let blockBytes: Int64 = 1 << 20
+
+    /// What to ask for when nothing is stored; nil where the whole is to be pulled: no Range that counts, or
+    /// one that begins at the first byte and has no end.
+    ///
+    /// Of several ranges it is the first: its answer tells the length, and the others follow from there.
+    public init?(missOf request: FieldSection) {
+        guard request.lines.count(where: { $0.name == .range }) == 1, let value = request.first(.range),
+            case .ranges(let specs) = RangeSpecifier.parse(value), let first = specs.first
+        else { return nil }
+        switch first {
+        case .from(0, nil): return nil
+        case .from(let start, nil): self = .from(Self.aligned(down: start))
+        case .from(let start, .some(let last)):
+            guard last < .max - Self.blockBytes else {
+                if start < Self.blockBytes { return nil }
+                self = .from(Self.aligned(down: start))
+                return
+            }
+            self = .bytes(Self.aligned(down: start)..<Self.aligned(down: last) + Self.blockBytes)
+        case .suffix(let count):
+            guard count > 0 else { return nil }
+            self = .suffix(count)
+        }
+    }
+
+    /// What to ask for of the hole `hole` in what is stored, for a reader who wants `wanted` of it.
+    ///
+    /// - Parameters:
+    ///   - hole: missing bytes, as far as they reach in both directions.
+    ///   - wanted: what the reader needs, which begins inside the hole.
+    ///   - completeLength: the length of the representation.
+    public init(hole: Range<Int64>, wanted: Range<Int64>, completeLength: Int64) {
+        let start = max(hole.lowerBound, Self.aligned(down: wanted.lowerBound))
+        let end = min(hole.upperBound, Self.aligned(down: wanted.upperBound - 1) + Self.blockBytes)
+        // The tail of a small object is named by where it begins: there is nothing behind it.
+        if end == completeLength, completeLength <= Self.blockBytes {
+            self = .from(start)
+        } else {
+            self = .bytes(start..<end)
+        }
+    }
+
+    /// The value of the Range field.
+    public var fieldValue: [UInt8] {
+        var value = Array("bytes=".utf8)
+        switch self {
+        case .bytes(let range):
+            value.appendDecimal(range.lowerBound)
+            value.append(UInt8(ascii: "-"))
+            value.appendDecimal(range.upperBound - 1)
+        case .from(let start):
+            value.appendDecimal(start)
+            value.append(UInt8(ascii: "-"))
+        case .suffix(let count):
+            value.append(UInt8(ascii: "-"))
+            value.appendDecimal(count)
+        }
+        return value
+    }
+
+    /// Whether the answer to this will hold what `other` asks for.
+    public func covers(_ other: RangeAsk) -> Bool {
+        switch (self, other) {
+        case (.bytes(let mine), .bytes(let theirs)):
+            mine.lowerBound <= theirs.lowerBound && theirs.upperBound <= mine.upperBound
+        case (.from(let mine), .bytes(let theirs)): mine <= theirs.lowerBound
+        case (.from(let mine), .from(let theirs)): mine <= theirs
+        case (.suffix(let mine), .suffix(let theirs)): mine >= theirs
+        default: false
+        }
+    }
+
+    private static func aligned(down offset: Int64) -> Int64 { offset - offset % blockBytes }
+}
