@@ -72,7 +72,7 @@ final class PartSource {
             case .streaming, .complete, .answered, .failed: return .failed
             }
         }
-        guard let (range, length) = Self.content(of: head), range.contains(offset) else {
+        guard let (range, length) = content(of: head), range.contains(offset) else {
             return isJudged ? nil : .failed
         }
         if !isJudged {
@@ -89,10 +89,12 @@ final class PartSource {
         }
     }
 
-    /// Which bytes of how many a pull brings: a part, or the whole that others had asked for.
-    private static func content(of head: FillHead) -> (range: Range<Int64>, completeLength: Int64)? {
+    /// Which bytes of how many a pull brings: a part, or the whole that others had asked for. Where that tells no
+    /// length, an equal validator is proof enough that it has the same.
+    private func content(of head: FillHead) -> (range: Range<Int64>, completeLength: Int64)? {
         if let part = head.part { return (part.range, part.completeLength) }
-        guard head.response.status == 200, let length = head.contentLength else { return nil }
+        guard head.response.status == 200 else { return nil }
+        let length = head.contentLength ?? completeLength
         return (0..<length, length)
     }
 
