@@ -81,7 +81,9 @@ let package = Package(
             path: "Benchmarks/Replay", swiftSettings: strict),
         .target(
             name: "EdgeTesting",
-            dependencies: ["EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy", nioCore, nioPosix],
+            dependencies: [
+                "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", nioCore, nioPosix,
+            ],
             path: "Tests/EdgeTesting", swiftSettings: strict),
         .testTarget(name: "EdgePrimitivesTests", dependencies: ["EdgePrimitives"], swiftSettings: strict),
         .testTarget(
@@ -104,16 +106,23 @@ let package = Package(
         .testTarget(
             name: "EdgeConfigTests",
             dependencies: ["EdgeConfig", "EdgeNode", "EdgeOrigin", "EdgePolicy"], swiftSettings: strict),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],
             swiftSettings: strict),
         .testTarget(
             name: "WireTests",
-            dependencies: ["EdgeTesting", "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
+            dependencies: [
+                "EdgeTesting", "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgePolicy", nioCore, nioPosix,
+            ],
             swiftSettings: strict),
         .testTarget(
-            name: "ScenarioTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgePolicy"],
+            name: "ScenarioTests",
+            dependencies: ["EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", nioCore],
             swiftSettings: strict),
     ]
 )

@@ -108,6 +108,40 @@ struct StatusDocument: Codable, ResponseEncodable {
         var storedResponses: Int
         var insertions: UInt64
         var evictions: UInt64
+        /// Reads that found a response, of all that asked this tier.
+        var hitShare: Double?
+        /// Seconds for which the newly evicted had been stored.
+        var evictionAgeSeconds: Double?
+        var disk: Disk?
+    }
+
+    /// What only the disk tier has.
+    struct Disk: Codable {
+        /// "good", or why nothing is written for now.
+        var health: String
+        var segments: Int
+        var indexBytes: Int
+        var pendingBytes: Int
+        var bytesWritten: UInt64
+        var bytesRewritten: UInt64
+        var bytesWrittenPerSecond: Double
+        var refusals: UInt64
+        var backlogDrops: UInt64
+        var damagedRecords: UInt64
+        var scrubbedBytes: UInt64
+        var errors: UInt64
+        var recovery: Recovery
+    }
+
+    /// What the last start found on disk.
+    struct Recovery: Codable {
+        var responses: Int
+        var blocks: Int
+        var segments: Int
+        var droppedSegments: Int
+        var damagedEntries: Int
+        var foreignFiles: Int
+        var milliseconds: Int64
     }
 
     struct Origin: Codable {
@@ -142,19 +176,49 @@ struct StatusDocument: Codable, ResponseEncodable {
         draining = node.isDraining
         requests = Self.requests(node)
         fills = node.fillCount
-        let memory = node.store.snapshot
-        tiers = [
-            Tier(
-                name: "memory", budgetBytes: Int64(memory.budgetBytes), usedBytes: Int64(memory.usedBytes),
-                storedResponses: Int(memory.count), insertions: UInt64(memory.insertions),
-                evictions: UInt64(memory.evictions))
-        ]
+        tiers = [Self.memory(node)]
+        if let disk = node.store.disk { tiers.append(Self.disk(disk, seconds: uptimeSeconds)) }
         origins = node.pulls.snapshot().map { server in
             Origin(
                 name: server.name, url: server.url, health: "\(server.health)", active: server.active,
                 queued: server.queued, pulls: UInt64(server.pulls), failures: UInt64(server.failures),
                 lastFailure: server.lastFailure)
         }
+    }
+
+    private static func memory(_ node: Node) -> Tier {
+        let memory = node.store.memory.snapshot
+        return Tier(
+            name: "memory", budgetBytes: Int64(memory.budgetBytes), usedBytes: Int64(memory.usedBytes),
+            storedResponses: Int(memory.count), insertions: UInt64(memory.insertions),
+            evictions: UInt64(memory.evictions), evictionAgeSeconds: memory.evictionAgeSeconds)
+    }
+
+    private static func disk(_ tier: DiskTier, seconds: Int64) -> Tier {
+        let disk = tier.snapshot
+        let found = tier.recovery
+        let asked = disk.hits + disk.misses
+        let health =
+            switch disk.health {
+            case .good: "good"
+            case .failing(let why): why
+            }
+        return Tier(
+            name: "disk", budgetBytes: disk.budgetBytes, usedBytes: disk.usedBytes,
+            storedResponses: disk.entryCount, insertions: disk.insertions, evictions: disk.evictions,
+            hitShare: asked == 0 ? nil : Double(disk.hits) / Double(asked),
+            evictionAgeSeconds: disk.evictionAgeSeconds,
+            disk: Disk(
+                health: health, segments: disk.segmentCount, indexBytes: disk.indexBytes,
+                pendingBytes: disk.pendingBytes, bytesWritten: disk.bytesWritten,
+                bytesRewritten: disk.bytesRewritten,
+                bytesWrittenPerSecond: Double(disk.bytesWritten) / Double(max(1, seconds)),
+                refusals: disk.refusals, backlogDrops: disk.backlogDrops,
+                damagedRecords: disk.damagedRecords, scrubbedBytes: disk.scrubbedBytes, errors: disk.errors,
+                recovery: Recovery(
+                    responses: found.responses, blocks: found.blocks, segments: found.segments,
+                    droppedSegments: found.droppedSegments, damagedEntries: found.damagedEntries,
+                    foreignFiles: found.foreignFiles, milliseconds: found.milliseconds)))
     }
 
     private static func requests(_ node: Node) -> Requests {

@@ -71,18 +71,38 @@ struct MetricsText {
     }
 
     private mutating func tier(_ node: Node) {
-        let memory = node.store.snapshot
-        let labels = [("tier", "memory")]
+        let memory = node.store.memory.snapshot
+        let disk = node.store.disk?.snapshot
         family("tier_budget_bytes", "gauge", "What a tier may hold.")
-        sample("tier_budget_bytes", labels, memory.budgetBytes)
+        tiers("tier_budget_bytes", memory.budgetBytes, disk?.budgetBytes)
         family("tier_used_bytes", "gauge", "What a tier holds, all overheads counted.")
-        sample("tier_used_bytes", labels, memory.usedBytes)
-        family("tier_stored_responses", "gauge", "Stored responses in a tier.")
-        sample("tier_stored_responses", labels, memory.count)
+        tiers("tier_used_bytes", memory.usedBytes, disk?.usedBytes)
+        family("tier_stored_responses", "gauge", "Stored responses in a tier; on disk, their blocks as well.")
+        tiers("tier_stored_responses", memory.count, disk?.entryCount)
         family("tier_insertions_total", "counter", "Stored responses put into a tier.")
-        sample("tier_insertions_total", labels, memory.insertions)
+        tiers("tier_insertions_total", memory.insertions, disk?.insertions)
         family("tier_evictions_total", "counter", "Stored responses that made room for others.")
-        sample("tier_evictions_total", labels, memory.evictions)
+        tiers("tier_evictions_total", memory.evictions, disk?.evictions)
+        guard let disk else { return }
+        gauge("disk_healthy", "Whether the disk tier is written to.", disk.health == .good ? 1 : 0)
+        gauge("disk_pending_bytes", "What waits in memory to be written to disk.", disk.pendingBytes)
+        gauge("disk_index_bytes", "Memory that the index of the disk tier takes.", disk.indexBytes)
+        counter("disk_hits_total", "Reads from disk that found a response.", disk.hits)
+        counter("disk_misses_total", "Reads from disk that found none that proves itself.", disk.misses)
+        counter("disk_written_bytes_total", "Bytes written to segments.", disk.bytesWritten)
+        counter("disk_rewritten_bytes_total", "Bytes written again when a segment left.", disk.bytesRewritten)
+        counter("disk_refusals_total", "Responses that admission kept off the disk.", disk.refusals)
+        counter("disk_dropped_total", "Responses not written for backlog or failure.", disk.backlogDrops)
+        counter("disk_damaged_records_total", "Records that failed their checksum.", disk.damagedRecords)
+        counter("disk_scrubbed_bytes_total", "Bytes checked by the scrubber.", disk.scrubbedBytes)
+        counter("disk_errors_total", "Failures of the disk.", disk.errors)
+    }
+
+    private mutating func tiers(
+        _ name: String, _ memory: some CustomStringConvertible, _ disk: (some CustomStringConvertible)?
+    ) {
+        sample(name, [("tier", "memory")], memory)
+        if let disk { sample(name, [("tier", "disk")], disk) }
     }
 
     private mutating func origins(_ node: Node) {

@@ -11,6 +11,7 @@ public protocol ExchangeDelegate: AnyObject {
     var exchangeMaySend: Bool { get }
     func exchange(_ exchange: Exchange, send bytes: ByteBuffer)
     func exchange(_ exchange: Exchange, send extent: PageExtent, range: Range<Int>)
+    func exchange(_ exchange: Exchange, send region: DiskRegion)
     func exchangeFlush(_ exchange: Exchange)
     /// The response is complete.
     func exchangeFinished(_ exchange: Exchange, keepAlive: Bool)
@@ -26,6 +27,7 @@ public protocol ExchangeDelegate: AnyObject {
 /// has room, upload bytes came, the client left), an action goes out to the delegate or the fill.
 ///
 ///     begun ──▶ waiting (on a fill's head) ──▶ delivering (head sent, body on its way) ──▶ done
+///       │ └──▶ loading (from disk) ──▶ begun        │
 ///       └───────────── stored answer, refusal ─────▶┘
 ///
 // Sendable because a fill holds it; every access happens on `eventLoop`.
@@ -35,6 +37,8 @@ public final class Exchange: @unchecked Sendable {
 
     enum Phase {
         case begun
+        /// What is on disk is being read.
+        case loading
         case waiting(Fill, isLeader: Bool)
         case delivering(Delivery)
         case done
@@ -55,6 +59,8 @@ public final class Exchange: @unchecked Sendable {
     var base: StoredResponse?
     /// Set when parts could not be joined: pull the whole.
     var asksWhole = false
+    /// What the disk has under the key; nil until it was asked.
+    var loaded: [StoredResponse]?
     var record: AccessRecord
     var upload: PullHandle?
     private var interimsSent = 0
@@ -84,6 +90,9 @@ public final class Exchange: @unchecked Sendable {
         upload?.finishUpload(trailers: trailers)
     }
 
+    /// The connection ends after this answer, which says so if its head has not gone out (RFC 9112 9.6).
+    public func endConnection() { keepAlive = false }
+
     /// Whether a final head went out.
     public var hasSentHead: Bool { record.status != 0 }
 
@@ -103,7 +112,7 @@ public final class Exchange: @unchecked Sendable {
         switch phase {
         case .waiting(let fill, _): fill.detach(self)
         case .delivering(let delivery): delivery.detach(self)
-        case .begun, .done: break
+        case .begun, .loading, .done: break
         }
         if case .done = phase { return }
         phase = .done
@@ -121,7 +130,7 @@ public final class Exchange: @unchecked Sendable {
         switch phase {
         case .waiting(let fill, let isLeader): advance(fill, isLeader: isLeader)
         case .delivering: pump()
-        case .begun, .done: break
+        case .begun, .loading, .done: break
         }
     }
 
@@ -269,7 +278,9 @@ public final class Exchange: @unchecked Sendable {
             fill.detach(self)
             send(shape, of: answer.representation(length: 0, source: .none, sendsZeroAge: false))
         case .single where head.contentLength != nil:
-            send(shape, of: answer.representation(length: length, source: .fill(fill), sendsZeroAge: false))
+            send(
+                shape,
+                of: answer.representation(length: length, source: source(fill, head), sendsZeroAge: false))
         case .whole, .single, .multiple, .unsatisfiable: sendWhole(answer)
         }
     }
@@ -307,7 +318,8 @@ public final class Exchange: @unchecked Sendable {
         let needsBody = request.head.method != .head && !shape.needs(of: length).isEmpty
         if !needsBody { fill.detach(self) }
         let source = PartSource(
-            completeLength: length, validator: validator, stored: joined, fill: needsBody ? fill : nil)
+            completeLength: length, validator: validator, body: joined?.body ?? fill.spooledBody(length),
+            fill: needsBody ? fill : nil)
         send(shape, of: answer.representation(length: length, source: .parts(source), sendsZeroAge: false))
     }
 
@@ -336,7 +348,17 @@ public final class Exchange: @unchecked Sendable {
         }
         if request.head.method == .head { segments = [] }
         start(
-            writer, status: head.response.status, Delivery(source: .fill(answer.fill), segments: segments))
+            writer, status: head.response.status,
+            Delivery(source: source(answer.fill, head), segments: segments))
+    }
+
+    /// Where the body of a fill is read from: what goes to disk as it comes may be there only, for who is late.
+    private func source(_ fill: Fill, _ head: FillHead) -> Delivery.Source {
+        guard let length = head.contentLength, let body = fill.spooledBody(length) else { return .fill(fill) }
+        return .parts(
+            PartSource(
+                completeLength: length, validator: StrongValidator(head.clientFields), body: body, fill: fill)
+        )
     }
 
     /// Lifetime less age, both in whole seconds, so that ttl and the Age field add up.
@@ -408,6 +430,9 @@ public final class Exchange: @unchecked Sendable {
             case .send(.pages(let extent, let range)):
                 record.bodyBytes += Int64(range.count)
                 delegate.exchange(self, send: extent, range: range)
+            case .send(.file(let region)):
+                record.bodyBytes += Int64(region.count)
+                delegate.exchange(self, send: region)
             case .sendChunk(let bytes):
                 record.bodyBytes += Int64(bytes.readableBytes)
                 sendChunk(bytes, delegate)

@@ -92,7 +92,7 @@ extension LoopContext {
     /// The pull of a hole in the middle of a delivery, with this exchange among its readers; nil where it cannot be.
     func pull(_ ask: RangeAsk, validator: StrongValidator, for exchange: Exchange) -> Fill? {
         let request = exchange.request
-        let purpose = PullPurpose.complete(stored(for: request), ask, validator)
+        let purpose = PullPurpose.complete(stored(for: exchange), ask, validator)
         let place = node.collapser.join(request.key, request: request.head.fields, hint: nil, ask: ask) {
             Fill(plan: plan(request, purpose), node: node)
         }
@@ -113,8 +113,8 @@ extension LoopContext {
         return fill
     }
 
-    /// What is stored for `request`.
-    func stored(for request: ExchangeRequest) -> StoredResponse? { select(request).0 }
+    /// What is stored for the exchange's request.
+    func stored(for exchange: Exchange) -> StoredResponse? { select(exchange).0 }
 
     /// The range that a pull asks for; nil: the whole.
     func ask(_ request: ExchangeRequest, _ purpose: PullPurpose) -> RangeAsk? {

@@ -11,6 +11,7 @@ public final class LoopContext {
     public let eventLoop: any EventLoop
     public let counters = LoopCounters()
     private var sites: SiteTable
+    private var configurationNumber: UInt64
     private var keyText: [UInt8] = []
     private let logsAccess: Bool
 
@@ -21,14 +22,20 @@ public final class LoopContext {
     public init(node: Node, eventLoop: any EventLoop) {
         self.node = node
         self.eventLoop = eventLoop
+        configurationNumber = node.configurationNumber
         sites = node.sites
         logsAccess = node.accessLog != nil
         keyText.reserveCapacity(1024)
         node.register(self)
     }
 
-    func install(_ sites: SiteTable) {
-        self.sites = sites
+    /// Takes the site table of the newest configuration: a reload acts on the very next request.
+    @inline(__always)
+    private func followReload() {
+        let current = node.configurationNumber
+        guard current != configurationNumber else { return }
+        configurationNumber = current
+        sites = node.sites
     }
 
     func wallNow() -> WallTime { SystemClock.wall() }
@@ -40,6 +47,8 @@ public final class LoopContext {
         public let stored: StoredResponse
         public let status: Int
         public let sendsBody: Bool
+        /// Where a body lies that memory does not have.
+        public let region: DiskRegion?
     }
 
     /// Answers a GET or HEAD from memory where nothing but a fresh stored response is asked for: one look-up, no
@@ -50,6 +59,7 @@ public final class LoopContext {
         guard head.method == .get || head.method == .head, head.framing == .none,
             !head.names.intersects(Self.unplain), let authority = head.authorityRange
         else { return nil }
+        followReload()
         guard let site = sites.site(forHost: head.fields.bytes[authority]) else { return nil }
         let rules = site.resolve(path: head.path)
         guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
@@ -57,7 +67,12 @@ public final class LoopContext {
         else { return nil }
         guard let stored = find(head, authority, isTLS, rules) else { return nil }
         let now = SystemClock.wall()
-        guard Reuse.isPlainlyFresh(stored.metadata, now: now), !stored.body.isSparse else { return nil }
+        guard Reuse.isPlainlyFresh(stored.metadata, now: now) else { return nil }
+        var region: DiskRegion?
+        if case .sparse(let body) = stored.body {
+            guard let plain = body.plainRegion else { return nil }
+            region = plain
+        }
         node.store.recordHit(stored)
         let isHeuristic = stored.metadata.flags.contains(.heuristic)
         let age = stored.metadata.currentAgeMilliseconds(at: now)
@@ -69,7 +84,8 @@ public final class LoopContext {
         counters.count(.hit, isHeuristic ? .heuristic : .fresh)
         let sendsBody = head.method == .get
         counters.responseBytes.add(UInt64(sendsBody ? stored.body.count : 0))
-        return PlainHit(stored: stored, status: stored.metadata.status, sendsBody: sendsBody)
+        return PlainHit(
+            stored: stored, status: stored.metadata.status, sendsBody: sendsBody, region: region)
     }
 
     @inline(__always)
@@ -116,6 +132,7 @@ public final class LoopContext {
         _ head: RequestHead, client: ClientAddress, isTLS: Bool, delegate: any ExchangeDelegate,
         attach: (Exchange) -> Void
     ) {
+        followReload()
         let authority = head.authority ?? []
         let site = head.authorityRange == nil ? sites.firstSite : sites.site(forHost: authority)
         let rules = (site ?? Site.none).resolve(path: head.path)
@@ -165,7 +182,7 @@ public final class LoopContext {
     }
 
     /// Cache or pass; hit, stale, validate or miss.
-    private func decide(_ exchange: Exchange) {
+    func decide(_ exchange: Exchange) {
         let request = exchange.request
         let head = request.head
         if let (forward, reason) = passReason(request) {
@@ -174,8 +191,12 @@ public final class LoopContext {
             pass(exchange)
             return
         }
-        let (stored, hint) = select(request)
+        let (stored, hint) = select(exchange)
         guard let stored else {
+            if exchange.loaded == nil, node.store.disk?.mayHold(request.key) == true {
+                load(exchange)
+                return
+            }
             if request.traits.onlyIfCached {
                 exchange.refuse(
                     status: 504, reason: .onlyIfCached, error: .httpRequestError,
@@ -220,8 +241,31 @@ public final class LoopContext {
         return nil
     }
 
-    /// The stored response that the request selects, and the Vary rule of what is stored under its key.
-    func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
+    /// Reads from disk what memory does not have, then decides.
+    private func load(_ exchange: Exchange) {
+        exchange.phase = .loading
+        let loop = eventLoop
+        node.store.load(exchange.request.key) { loaded in
+            loop.execute {
+                exchange.loaded = loaded
+                guard case .loading = exchange.phase else { return }
+                exchange.phase = .begun
+                exchange.context.decide(exchange)
+            }
+        }
+    }
+
+    /// The stored response that the request selects, and the Vary rule of what is stored under its key: from memory, or
+    /// else from what was read from disk.
+    func select(_ exchange: Exchange) -> (StoredResponse?, VaryRule?) {
+        let (stored, hint) = select(exchange.request)
+        guard stored == nil, let loaded = exchange.loaded, !loaded.isEmpty else { return (stored, hint) }
+        let match = loaded.first { $0.secondaryKey?.matches(exchange.request.head.fields) ?? true }
+        return (match, hint ?? loaded.lazy.compactMap { $0.secondaryKey?.rule }.first)
+    }
+
+    /// The stored response in memory that the request selects, and the Vary rule of what is stored under its key.
+    private func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
         switch node.store.lookup(request.key) {
         case .none: return (nil, nil)
         case .single(let stored):

@@ -9,18 +9,19 @@ import Synchronization
 /// An edge node: the store, the origin pulls and what they share. One for the process; every loop has a
 /// ``LoopContext`` on it.
 public final class Node: Sendable {
-    public let store: MemoryTier
+    public let store: ResponseStore
     public let pulls: PullService
     /// Our cdn-id in CDN-Loop.
     public let nodeID: [UInt8]
     public let accessLog: AccessLog?
     public let started = SystemClock.wall()
-    let seed = DigestSeed.random()
+    let seed: DigestSeed
     let collapser = RequestCollapser()
     let marks = KeyMarks()
     let outages = OutageDetector()
     /// Half the memory budget: one response may not push out everything else.
-    private let largestStoredBytes: Atomic<Int64>
+    private let largestInMemory: Atomic<Int64>
+    private let reloads = Atomic<UInt64>(0)
     private let state: Mutex<State>
 
     private struct State {
@@ -36,15 +37,23 @@ public final class Node: Sendable {
         let counters: LoopCounters
     }
 
-    public init(configuration: NodeConfiguration, nodeID: [UInt8], accessLog: AccessLog?) {
+    /// - Parameter disk: what outlives the process; its seed is then the node's, or nothing in it would be found.
+    public init(
+        configuration: NodeConfiguration, nodeID: [UInt8], accessLog: AccessLog?, disk: DiskTier? = nil
+    ) {
         self.nodeID = nodeID
         self.accessLog = accessLog
-        store = MemoryTier(
+        seed = disk?.seed ?? .random()
+        let memory = MemoryTier(
             budgetBytes: configuration.cache.memoryBytes, maxVariants: configuration.cache.maxVariants)
-        largestStoredBytes = Atomic(configuration.cache.memoryBytes / 2)
+        store = ResponseStore(memory: memory, disk: disk)
+        largestInMemory = Atomic(configuration.cache.memoryBytes / 2)
         pulls = PullService(configuration: configuration.origins)
         state = Mutex(State(configuration: configuration, sites: SiteTable(configuration)))
     }
+
+    /// Changes with every reload.
+    var configurationNumber: UInt64 { reloads.load(ordering: .acquiring) }
 
     public var configuration: NodeConfiguration { state.withLock { $0.configuration } }
     public var sites: SiteTable { state.withLock { $0.sites } }
@@ -69,21 +78,37 @@ public final class Node: Sendable {
     /// directory and the admin address stay as they were until a restart.
     public func reload(_ configuration: NodeConfiguration) {
         let sites = SiteTable(configuration)
-        let loops = state.withLock { state in
+        // First the origins: a request that goes by the new sites finds them. Those that are gone stay for a while,
+        // for requests that went by the old ones.
+        pulls.reload(configuration.origins)
+        state.withLock { state in
             state.configuration = configuration
             state.sites = sites
-            return state.loops
         }
-        pulls.reload(configuration.origins)
-        largestStoredBytes.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
-        store.setBudget(configuration.cache.memoryBytes)
-        for loop in loops { loop.loop.execute { loop.context.value.install(sites) } }
+        reloads.wrappingAdd(1, ordering: .releasing)
+        largestInMemory.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
+        store.memory.setBudget(configuration.cache.memoryBytes)
     }
 
     // MARK: What fills store
 
     func maxStoredBytes(_ rules: CachingRules) -> Int64 {
-        min(rules.maxResponseBytes, largestStoredBytes.load(ordering: .relaxed))
+        min(rules.maxResponseBytes, max(maxInMemoryBytes, store.disk?.largestBodyBytes ?? 0))
+    }
+
+    var maxInMemoryBytes: Int64 { largestInMemory.load(ordering: .relaxed) }
+
+    /// From this size on a body goes to disk as it comes, where there is one: it would turn memory over, and
+    /// `sendfile` serves it from there as fast.
+    var spooledBytes: Int64 { max(1 << 20, min(maxInMemoryBytes / 4, 32 << 20)) }
+
+    /// The identity of the blocks of a fill's body on disk; nil where it lies in its record, or there is no disk.
+    func bodyID(_ key: Digest128, _ fields: FieldSection, _ secondaryKey: SecondaryKey?, length: Int64)
+        -> Digest128?
+    {
+        guard let disk = store.disk, length > Int64(DiskTier.inlineBytes) else { return nil }
+        return disk.bodyID(
+            key: key, secondaryKey: secondaryKey, validator: StrongValidator(fields), length: length)
     }
 
     func makeSlab(_ capacity: Int) -> BodySlab {
@@ -92,16 +117,17 @@ public final class Node: Sendable {
 
     /// Stores the response of a fill; nil where it was too large after all, or discarded meanwhile.
     func store(
-        _ head: FillHead, _ metadata: StoredMetadata, body: StoredBody, reservedBytes: Int, plan: FillPlan,
-        isDiscarded: () -> Bool
+        _ head: FillHead, _ metadata: StoredMetadata, body: StoredBody, bodyID: Digest128? = nil,
+        reservedBytes: Int, plan: FillPlan, isDiscarded: () -> Bool
     ) -> StoredResponse? {
+        let fields = head.clientFields.compacted()
+        let id = bodyID ?? self.bodyID(plan.key, fields, head.secondaryKey, length: Int64(body.count))
         let stored = StoredResponse(
-            key: plan.key, metadata: metadata, fields: head.clientFields.compacted(),
-            head: Self.storedHead(head.response.status, head.response.reason, head.clientFields, body.count),
+            key: plan.key, metadata: metadata, fields: fields,
+            head: Self.storedHead(metadata.status, head.response.reason, head.clientFields, body.count),
             secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
-            keyText: plan.keyText,
-            body: body)
-        guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes) else {
+            keyText: plan.keyText, body: body, bodyID: id)
+        guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes, isAdmitted: bodyID != nil) else {
             store.releaseFill(bytes: reservedBytes)
             return nil
         }
@@ -121,10 +147,12 @@ public final class Node: Sendable {
         defer { if reservedBytes > 0 { store.releaseFill(bytes: reservedBytes) } }
         let fields = head.clientFields.compacted()
         let validator = StrongValidator(fields)
+        let id = bodyID(plan.key, fields, head.secondaryKey, length: part.completeLength)
+        let blocks = validator == nil ? nil : id.flatMap { store.disk?.blocks($0) }
         // Another part may come in between two steps; each such loss is another's progress.
         while !isDiscarded() {
             let current = variant(plan.key, head.secondaryKey)
-            var sparse = SparseBody(completeLength: part.completeLength)
+            var sparse = SparseBody(completeLength: part.completeLength, blocks: blocks)
             var replaced: StoredResponse?
             if let current, validator != nil, StrongValidator(current.fields) == validator,
                 Int64(current.body.count) == part.completeLength
@@ -133,14 +161,14 @@ public final class Node: Sendable {
                 (sparse, replaced) = (known, current)
             }
             sparse = sparse.adding(body, at: part.range.lowerBound)
-            let whole: StoredBody = sparse.isComplete ? .memory(sparse.joined()) : .sparse(sparse)
+            let whole: StoredBody = sparse.isInMemory ? .memory(sparse.joined()) : .sparse(sparse)
             let stored = StoredResponse(
                 key: plan.key, metadata: metadata, fields: fields,
                 head: Self.storedHead(metadata.status, [], fields, whole.count),
                 secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
-                keyText: plan.keyText, body: whole)
+                keyText: plan.keyText, body: whole, bodyID: id)
             if let replaced {
-                guard store.replace(replaced, with: stored) else {
+                guard store.replace(replaced, with: stored, isRefresh: false) else {
                     if variant(plan.key, head.secondaryKey) === replaced { return nil }
                     continue
                 }
@@ -205,7 +233,8 @@ public final class Node: Sendable {
             guard case .storable(let metadata) = verdict else { return }
             let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
             let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
-            store.replace(stored, with: freshened(stored, metadata: metadata, fields: fields))
+            store.replace(
+                stored, with: freshened(stored, metadata: metadata, fields: fields), isRefresh: true)
         }
     }
 }

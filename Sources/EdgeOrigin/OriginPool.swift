@@ -21,6 +21,8 @@ struct OriginPool {
     var active = 0
     var queue = PullQueue<PullTransfer>()
     private var nextServer = 0
+    /// When a reload took the origin out; requests that were on their way then still find it for a while.
+    var retiredAt: MonotonicTime?
 
     init(name: String, configuration: OriginConfiguration) {
         self.name = name

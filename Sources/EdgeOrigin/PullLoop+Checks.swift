@@ -7,7 +7,7 @@ extension PullLoop {
     func runChecks(_ now: MonotonicTime) {
         var due: [(String, OriginEndpoint, OriginConfiguration)] = []
         pools.withLock { pools in
-            for (name, pool) in pools {
+            for (name, pool) in pools where pool.retiredAt == nil {
                 guard let rules = pool.configuration.health else { continue }
                 for index in pool.servers.indices
                 where !pool.servers[index].isChecking && pool.servers[index].nextCheck <= now {

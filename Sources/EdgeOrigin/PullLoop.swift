@@ -130,7 +130,7 @@ final class PullLoop: @unchecked Sendable {
 
     func snapshot() -> [OriginSnapshot] {
         pools.withLock { pools in
-            pools.values.sorted { $0.name < $1.name }.flatMap { pool in
+            pools.values.filter { $0.retiredAt == nil }.sorted { $0.name < $1.name }.flatMap { pool in
                 pool.servers.map { server in
                     let health: OriginSnapshot.Health =
                         switch server.health.state {
@@ -195,7 +195,7 @@ final class PullLoop: @unchecked Sendable {
     }
 
     private static func hasChecks(_ pools: [String: OriginPool]) -> Bool {
-        pools.values.contains { $0.configuration.health != nil }
+        pools.values.contains { $0.retiredAt == nil && $0.configuration.health != nil }
     }
 
     private func runCommands() {
@@ -225,13 +225,24 @@ final class PullLoop: @unchecked Sendable {
         }
     }
 
+    /// For how long an origin that a reload took out may still be asked.
+    private static let retirementMilliseconds: Int64 = 60_000
+
     private func install(_ configuration: [String: OriginConfiguration]) {
         var orphans: [PullTransfer] = []
+        let now = Self.now()
         let names = pools.withLock { pools in
-            for name in pools.keys where configuration[name] == nil {
-                while let waiting = pools[name]?.queue.next() { orphans.append(waiting) }
+            var fresh = Self.makePools(configuration, old: pools)
+            for (name, pool) in pools where fresh[name] == nil {
+                let retiredAt = pool.retiredAt ?? now
+                if now.milliseconds(since: retiredAt) < Self.retirementMilliseconds {
+                    fresh[name] = pool
+                    fresh[name]?.retiredAt = retiredAt
+                } else {
+                    while let waiting = pools[name]?.queue.next() { orphans.append(waiting) }
+                }
             }
-            pools = Self.makePools(configuration, old: pools)
+            pools = fresh
             hasChecks = Self.hasChecks(pools)
             return Array(pools.keys)
         }

@@ -47,6 +47,9 @@ public struct DigestSeed: Sendable, Equatable {
         self.second = second
     }
 
+    /// The seed itself, for who has to keep it.
+    public var words: (UInt64, UInt64) { (first, second) }
+
     /// A seed from the system's random source.
     public static func random() -> DigestSeed {
         var generator = SystemRandomNumberGenerator()

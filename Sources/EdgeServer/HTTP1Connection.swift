@@ -5,6 +5,7 @@ import EdgeStore
 import NIOCore
 import NIOPosix
 
+import func Glibc.dup
 import struct Glibc.linger
 
 /// One HTTP/1 connection of a client: bytes in, requests to the node in order, responses out.
@@ -64,6 +65,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var goneBytes: Int64 = 0
     private var progressAt = MonotonicTime(nanoseconds: 0)
     private var hadPending = false
+    private var unackedSegments: UInt32 = 0
+    private var unackedBefore: UInt32 = 0
     /// A plain hit was answered since the timer last looked.
     private var wasActive = false
     private var hasTimer = false
@@ -161,6 +164,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// The node drains: finish what is under way, take nothing new.
     func drain() {
         keepsAlive = false
+        exchange?.endConnection()
         if phase == .idle, !parser.isInsideHead, (input?.readableBytes ?? 0) == 0, let context {
             closeWhenWritten(context)
         }
@@ -250,7 +254,10 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .pages(let extent):
                 send(&output, context)
                 write(extent, 0..<extent.count, context)
-            case .sparse: preconditionFailure("a body that may have holes is no plain hit")
+            case .sparse:
+                guard let region = hit.region else { preconditionFailure("a plain hit lacks its body") }
+                send(&output, context)
+                write(region, context)
             }
         }
         wasActive = true
@@ -389,6 +396,26 @@ final class HTTP1Connection: ChannelInboundHandler {
         write(extent.slice(range), context)
     }
 
+    /// Has the kernel send a part of a file. The descriptor is a copy of its own, since the file may leave the store
+    /// while its bytes are on their way.
+    private func write(_ region: DiskRegion, _ context: ChannelHandlerContext) {
+        guard let descriptor = region.descriptor, case let copy = dup(descriptor), copy >= 0 else {
+            context.close(promise: nil)
+            return
+        }
+        needsFlush = true
+        handedBytes += Int64(region.count)
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)  // NIOCore has no other initialiser
+        let start = Int(region.offset)
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.whenComplete { _ in
+            // Its bytes count as the store's until they are sent.
+            withExtendedLifetime(region) { try? handle.close() }
+        }
+        let file = FileRegion(fileHandle: handle, readerIndex: start, endIndex: start + region.count)
+        context.write(wrapOutboundOut(.fileRegion(file)), promise: sent)
+    }
+
     /// A refusal is written, the write side shut, and input read and dropped for a moment (RFC 9112 9.6): closing
     /// with unread input would reset the connection and could take the answer with it.
     private func refuse(_ refusal: RequestRefusal, _ context: ChannelHandlerContext) {
@@ -465,6 +492,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     private func isSending(_ context: ChannelHandlerContext, _ now: MonotonicTime) -> Bool {
         let pending = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let gone = handedBytes - Int64(pending)
+        lookAtSegments(context)
         if gone != goneBytes || !hadPending {
             goneBytes = gone
             progressAt = now
@@ -475,12 +503,25 @@ final class HTTP1Connection: ChannelInboundHandler {
             return false
         }
         hadPending = true
+        if unackedSegments != unackedBefore {
+            unackedBefore = unackedSegments
+            progressAt = now
+        }
         if now.milliseconds(since: progressAt) >= limits.stallMilliseconds {
             context.close(promise: nil)
         } else {
             armTimer(after: 1_000)
         }
         return true
+    }
+
+    /// What the client takes out of the socket's buffer is progress too, though the kernel asks for more only when a
+    /// third of that buffer is free. (A window that stays shut changes nothing here: probes are not counted.)
+    private func lookAtSegments(_ context: ChannelHandlerContext) {
+        guard let socket = context.channel as? any SocketOptionProvider else { return }
+        let info: EventLoopFuture<tcp_info> = socket.unsafeGetSocketOption(
+            level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
+        info.assumeIsolated().whenSuccess { self.unackedSegments = $0.tcpi_unacked }
     }
 }
 
@@ -495,6 +536,11 @@ extension HTTP1Connection: ExchangeDelegate {
     func exchange(_ exchange: Exchange, send extent: PageExtent, range: Range<Int>) {
         guard let context else { return }
         write(extent, range, context)
+    }
+
+    func exchange(_ exchange: Exchange, send region: DiskRegion) {
+        guard let context else { return }
+        write(region, context)
     }
 
     func exchangeFlush(_ exchange: Exchange) {

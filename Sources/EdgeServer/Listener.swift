@@ -79,7 +79,12 @@ public final class Listener: Sendable {
 
     private func opened(_ connection: HTTP1Connection, _ loop: any EventLoop) {
         let bound = NIOLoopBound(connection, eventLoop: loop)
-        state.withLock { $0.connections[ObjectIdentifier(connection)] = bound }
+        let isDraining = state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = bound
+            return state.isDraining
+        }
+        // It came before the sockets were closed, and after those were told that were there.
+        if isDraining { bound.drainSoon() }
     }
 
     func closed(_ connection: HTTP1Connection) {

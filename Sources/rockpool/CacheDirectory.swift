@@ -1,4 +1,5 @@
 import EdgeAdmin
+import EdgeStore
 import Foundation
 
 /// The cache directory: what outlives the process.
@@ -18,6 +19,24 @@ struct CacheDirectory {
         guard FileManager.default.isWritableFile(atPath: path) else {
             throw StartError(
                 "cache directory \(path): not writable; name one that this user may write, with --cache-dir")
+        }
+    }
+
+    /// The disk tier in this directory, nil where its budget is 0. A directory that cannot be used ends the start:
+    /// a node that silently kept nothing would be noticed at its next restart, too late.
+    func openDisk(budgetBytes: Int64, memoryBytes: Int64) throws -> DiskTier? {
+        guard budgetBytes > 0 else { return nil }
+        let place = path + "/store"
+        do {
+            let volume = try POSIXVolume(directory: place)
+            return try DiskTier(
+                volume: volume, budgetBytes: budgetBytes,
+                backlogBytes: Int(min(64 << 20, max(4 << 20, memoryBytes / 16))))
+        } catch let error as DiskError where error.operation == .lock {
+            throw StartError(
+                "cache directory \(place): another node uses it; name one of its own, with --cache-dir")
+        } catch {
+            throw StartError("cache directory \(place): \(error)")
         }
     }
 

@@ -33,10 +33,23 @@ struct NodeService: Sendable {
         var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
         let directory = try CacheDirectory(configuration.cache.directory)
+        let disk = try directory.openDisk(
+            budgetBytes: configuration.cache.diskBytes, memoryBytes: configuration.cache.memoryBytes)
+        defer { disk?.shutdown() }
+        if let found = disk?.recovery {
+            logger.notice(
+                "disk: \(found.responses) responses in \(found.segments) segments, read in \(found.milliseconds) ms"
+            )
+            if found.droppedSegments + found.damagedEntries > 0 {
+                logger.warning(
+                    "disk: \(found.droppedSegments) segments and \(found.damagedEntries) entries were damaged"
+                )
+            }
+        }
         let accessLog = try openAccessLog()
         let node = Node(
             configuration: configuration, nodeID: Array(try directory.nodeID(configuration.nodeID).utf8),
-            accessLog: accessLog)
+            accessLog: accessLog, disk: disk)
         node.pulls.start()
         defer { node.pulls.shutdown() }
         let token =

@@ -7,23 +7,28 @@ import ServiceLifecycle
 /// to the system, and what the heap still holds beyond the charges is taken off the budget. Runs on no event loop.
 struct StoreMaintenance: Service {
     static let intervalMilliseconds = 200
+    /// What of the disk is checked against its checksums in each interval: 1 TiB in less than a week.
+    static let scrubbedBytes: Int64 = 512 << 10
     let node: Node
 
     func run() async throws {
         let residentAtStart = Self.residentBytes()
         var trimmedAt: UInt64 = 0
+        var scrubbed = ScrubPosition()
         while !Task.isShuttingDownGracefully {
             try? await cancelWhenGracefulShutdown {
                 try await Task.sleep(for: .milliseconds(Self.intervalMilliseconds))
             }
-            let snapshot = node.store.snapshot
+            node.store.disk?.retry()
+            node.store.disk?.scrub(bytes: Self.scrubbedBytes, from: &scrubbed)
+            let snapshot = node.store.memory.snapshot
             guard snapshot.evictedBytes - trimmedAt > UInt64(max(1, snapshot.budgetBytes / 16)) else {
                 continue
             }
             trimmedAt = snapshot.evictedBytes
             MemoryTier.trimAllocator()
-            let overhead = Self.residentBytes() - residentAtStart - Int(node.store.snapshot.usedBytes)
-            node.store.setOverhead(bytes: overhead)
+            let overhead = Self.residentBytes() - residentAtStart - Int(node.store.memory.snapshot.usedBytes)
+            node.store.memory.setOverhead(bytes: overhead)
         }
     }
 

@@ -2,6 +2,7 @@ import EdgeNode
 import EdgeOrigin
 import EdgePolicy
 import EdgeServer
+import EdgeStore
 import NIOCore
 import NIOPosix
 
@@ -14,16 +15,22 @@ public final class TestNode: Sendable {
 
     /// Starts a node in front of the origin at `originURL` that serves every host.
     ///
-    /// - Parameter configure: changes to that configuration.
+    /// - Parameters:
+    ///   - volume: where the disk tier lies; nil for none.
+    ///   - configure: changes to that configuration.
     public static func start(
         origin originURL: String, loops: Int = 1, limits: ConnectionLimits = ConnectionLimits(),
-        _ configure: (inout NodeConfiguration) -> Void = { _ in }
+        volume: (any DiskVolume)? = nil, _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> TestNode {
         var configuration = NodeConfiguration.forSingleOrigin(url: originURL)
         configuration.cache.memoryBytes = 64 << 20
         configuration.log.access = .off
         configure(&configuration)
-        let node = Node(configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil)
+        let disk = try volume.map {
+            try DiskTier(volume: $0, budgetBytes: configuration.cache.diskBytes, backlogBytes: 8 << 20)
+        }
+        let node = Node(
+            configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil, disk: disk)
         node.pulls.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let listener = Listener(node: node, group: group, limits: limits)
@@ -49,7 +56,10 @@ public final class TestNode: Sendable {
     public func stop() async throws {
         await listener.drain(within: 0)
         try await group.shutdownGracefully()
-        try await onThread { self.node.pulls.shutdown() }
+        try await onThread {
+            self.node.pulls.shutdown()
+            self.node.store.disk?.shutdown()
+        }
     }
 
     /// One request on a connection of its own.
@@ -68,12 +78,14 @@ public final class TestNode: Sendable {
 /// Runs `body` with an origin that answers as `script` says and a node in front of it, and ends both.
 public func withNode(
     script: @escaping ScriptedServer.Script, readsBodies: Bool = true, loops: Int = 1,
-    limits: ConnectionLimits = ConnectionLimits(), configure: (inout NodeConfiguration) -> Void = { _ in },
+    limits: ConnectionLimits = ConnectionLimits(), volume: (any DiskVolume)? = nil,
+    configure: (inout NodeConfiguration) -> Void = { _ in },
     _ body: (TestNode, ScriptedServer) async throws -> Void
 ) async throws {
     let origin = try ScriptedServer(readsBodies: readsBodies, script)
     defer { origin.stop() }
-    let node = try await TestNode.start(origin: origin.url, loops: loops, limits: limits, configure)
+    let node = try await TestNode.start(
+        origin: origin.url, loops: loops, limits: limits, volume: volume, configure)
     do {
         try await body(node, origin)
     } catch {

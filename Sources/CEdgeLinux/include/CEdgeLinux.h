@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "edge_crc32c.h"
+
 // --- malloc (glibc) ---
 
 // Sets M_MMAP_THRESHOLD, which also stops glibc from raising it by itself. Returns 1 on success, 0 on failure.

@@ -148,15 +148,18 @@ extension Fill {
         var cancelled: PullHandle?
         var isRefused = false
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
-        let slabBytes = wanted > 0 && node.store.reserveFill(bytes: wanted) ? wanted : 0
-        let slab = slabBytes > 0 ? node.makeSlab(slabBytes) : nil
+        let spool = keep && wanted > 0 ? makeSpool(head, bytes: Int64(wanted)) : nil
+        let needed = spool == nil ? wanted : min(wanted, Spool.memoryBytes)
+        let reserved = needed > 0 && node.store.reserveFill(bytes: needed) ? needed : 0
+        let slab = spool == nil && reserved > 0 ? node.makeSlab(reserved) : nil
         state.withLock { state in
             state.head = head
             state.phase = .streaming
-            state.isKeeping = keep && !state.isDiscarded && slabBytes == wanted
+            state.isKeeping = keep && !state.isDiscarded && reserved == needed
             isRefused = keep && !state.isKeeping
             state.slab = slab
-            state.reservedBytes = slabBytes
+            state.spool = state.isKeeping ? spool : nil
+            state.reservedBytes = reserved
             if !state.isKeeping, state.loops.allSatisfy({ $0.readers.isEmpty }) { cancelled = state.handle }
         }
         // What is not kept serves those who wait and nobody after them.
@@ -187,7 +190,9 @@ extension Fill {
         switch verdict {
         case .storable(let metadata):
             let fresh = node.freshened(stored, metadata: metadata, fields: fields)
-            if !state.withLock({ $0.isDiscarded }) { node.store.replace(stored, with: fresh) }
+            if !state.withLock({ $0.isDiscarded }) {
+                node.store.replace(stored, with: fresh, isRefresh: true)
+            }
             if Reuse.isPlainlyFresh(metadata, now: now) { node.marks.clearHitForMiss(plan.key) }
             answer(.revalidated(fresh))
         case .notStorable(let reason):
@@ -228,7 +233,14 @@ extension Fill {
         let accepted: Bool = state.withLock { state in
             if case .answered = state.phase { return true }
             guard let head = state.head, head.hasBody else { return true }
-            if let slab = state.slab {
+            if state.spool != nil {
+                let isAhead = !state.isKeeping && state.received - state.chunkBase > Self.windowBytes
+                guard !isAhead, !isAheadOfDisk(state) else {
+                    state.isPaused = true
+                    return false
+                }
+                appendSpooled(body, &state)
+            } else if let slab = state.slab {
                 // The parser holds the origin to its Content-Length; only a chunked 206 can bring more than its
                 // Content-Range names, and is then not what it says.
                 guard slab.append(body) else {
@@ -258,7 +270,7 @@ extension Fill {
 
     /// A body whose length nobody told is charged as it grows, so that many of them stay within the budget together.
     private func hasRoom(for bytes: Int64, _ state: inout State) -> Bool {
-        guard bytes <= node.maxStoredBytes(plan.rules) else { return false }
+        guard bytes <= min(node.maxStoredBytes(plan.rules), node.maxInMemoryBytes) else { return false }
         guard bytes > Int64(state.reservedBytes) else { return true }
         let growth = max(65_536, Int(bytes) - state.reservedBytes, state.reservedBytes / 2)
         guard node.store.reserveFill(bytes: growth) else { return false }
@@ -285,15 +297,31 @@ extension Fill {
 
     /// - Parameter isEndProved: false where a body without a length may have been cut off; that is not kept.
     fileprivate func completed(isEndProved: Bool) {
-        let finished: (head: FillHead, body: StoredBody?, reserved: Int)? = state.withLock { state in
+        struct Finished {
+            let head: FillHead
+            let body: StoredBody?
+            let reserved: Int
+            let spool: Spool?
+        }
+        let finished: Finished? = state.withLock { state in
             if case .answered = state.phase { return nil }
             guard let head = state.head else { return nil }
             let isWhole = !head.hasBody || head.contentLength.map { $0 == state.received } ?? isEndProved
-            return (head, state.isKeeping && isWhole ? wholeBody(state) : nil, state.reservedBytes)
+            let isKept = state.isKeeping && isWhole
+            if isKept { endSpool(&state) }
+            let body = isKept && state.spool == nil ? wholeBody(state) : nil
+            return Finished(
+                head: head, body: body, reserved: state.reservedBytes, spool: isKept ? state.spool : nil)
         }
         guard let finished else { return }
         var stored: StoredResponse?
-        if let body = finished.body, let metadata = finished.head.metadata {
+        if let spool = finished.spool, let metadata = finished.head.metadata {
+            let body = SparseBody(completeLength: spool.completeLength, blocks: spool.blocks)
+            stored = node.store(
+                finished.head, metadata, body: .sparse(body), bodyID: spool.blocks.id,
+                reservedBytes: finished.reserved, plan: plan
+            ) { self.state.withLock { $0.isDiscarded } }
+        } else if let body = finished.body, let metadata = finished.head.metadata {
             let isDiscarded = { self.state.withLock { $0.isDiscarded } }
             if let part = finished.head.part {
                 stored = node.store(

@@ -43,6 +43,7 @@ final class Fill: Sendable {
         var head: FillHead?
         var interims: [ResponseHead] = []
         var slab: BodySlab?
+        var spool: Spool?
         var reservedBytes = 0
         var chunks: [ByteBuffer] = []
         /// The offset of the first chunk's first byte.
@@ -123,7 +124,7 @@ final class Fill: Sendable {
     /// False: the body's beginning is gone already, and this fill cannot serve another reader.
     func attach(_ exchange: Exchange) -> Bool {
         state.withLock { state in
-            guard state.chunkBase == 0 else { return false }
+            guard state.chunkBase == 0 || state.spool != nil else { return false }
             let reader = Reader(exchange: exchange, offset: 0)
             if let index = state.loops.firstIndex(where: { $0.loop === exchange.eventLoop }) {
                 state.loops[index].readers.append(reader)
@@ -171,6 +172,8 @@ final class Fill: Sendable {
         case bytes(ByteBuffer)
         case wait
         case end(FieldSection?)
+        /// Those bytes are in memory no more: they were written to disk.
+        case onDisk
         case failed
     }
 
@@ -178,7 +181,7 @@ final class Fill: Sendable {
     func read(_ exchange: Exchange, from offset: Int64, limit: Int) -> Read {
         var resumed: PullHandle?
         let result: Read = state.withLock { state in
-            guard offset >= state.chunkBase else { return .failed }
+            guard offset >= state.chunkBase else { return state.spool == nil ? .failed : .onDisk }
             if offset < state.received {
                 let bytes = slice(state, offset, limit)
                 note(&state, exchange, offset + Int64(bytes.readableBytes))
@@ -228,6 +231,7 @@ final class Fill: Sendable {
 
     /// Drops chunks that every reader has had, where nothing is kept; returns the pull to resume.
     func trim(_ state: inout State) -> PullHandle? {
+        if state.isKeeping, state.spool != nil { return trimSpooled(&state) }
         guard !state.isKeeping, state.slab == nil else { return nil }
         var slowest = state.received
         for loop in state.loops {

@@ -23,7 +23,7 @@ struct Delivery {
                 self = .parts(
                     PartSource(
                         completeLength: body.completeLength, validator: StrongValidator(stored.fields),
-                        stored: stored, fill: nil))
+                        body: stored.body, fill: nil))
             }
         }
     }
@@ -40,6 +40,16 @@ struct Delivery {
     enum Piece {
         case bytes(ByteBuffer)
         case pages(PageExtent, Range<Int>)
+        /// Checked bytes of a file.
+        case file(DiskRegion)
+
+        var count: Int {
+            switch self {
+            case .bytes(let bytes): bytes.readableBytes
+            case .pages(_, let range): range.count
+            case .file(let region): region.count
+            }
+        }
     }
 
     enum Step {
@@ -92,7 +102,7 @@ struct Delivery {
                 segments[index] = .rest(from: offset + Int64(bytes.readableBytes))
                 return .sendChunk(bytes)
             case .wait: return .wait
-            case .failed: return .failed
+            case .failed, .onDisk: return .failed
             case .end(let trailers):
                 index += 1
                 return .end(trailers)
@@ -123,13 +133,13 @@ struct Delivery {
                 taken = bytes.readableBytes
             case .wait: return .wait
             // A body that ends before its length is an error, never an end.
-            case .end, .failed: return .failed
+            case .end, .failed, .onDisk: return .failed
             }
         case .parts(let parts):
             switch parts.read(exchange, range, limit: limit) {
-            case .bytes(let bytes):
-                step = .send(.bytes(bytes))
-                taken = bytes.readableBytes
+            case .piece(let piece):
+                step = .send(piece)
+                taken = piece.count
             case .wait: return .wait
             case .failed: return .failed
             }

@@ -110,6 +110,27 @@ public final class MemoryTier: Sendable {
         return isStored
     }
 
+    /// Lets in what another tier has, unless there is something under the same keys, which is newer.
+    ///
+    /// - Parameter isCurrent: asked under the lock that every removal takes after it removed from the other tier.
+    @discardableResult
+    public func promote(_ response: StoredResponse, while isCurrent: () -> Bool) -> Bool {
+        var leaving = Leaving()
+        let isStored = ledger.withLock { ledger in
+            guard !ledger.isResident(response), ledger.hasRoom(response) else { return false }
+            let like = shard(response.key).table.withLock { $0.find(response.key, like: response) }
+            guard like == nil, isCurrent() else { return false }
+            store(response, inPlaceOf: nil, &ledger, &leaving)
+            return true
+        }
+        return isStored
+    }
+
+    /// Whether anything is stored under `key`; not counted as a use.
+    public func holds(_ key: Digest128) -> Bool {
+        if case .none = shard(key).table.withLock({ $0.find(key) }) { false } else { true }
+    }
+
     /// Whatever leaves the tier under a lock, kept until the lock is released.
     private struct Leaving {
         var responses: [StoredResponse] = []

@@ -24,6 +24,8 @@ public final class StoredResponse: Sendable {
     /// The canonical bytes of the primary key.
     public let keyText: [UInt8]
     public let body: StoredBody
+    /// The identity of the body's blocks on disk, where it has any; see ``DiskBlocks``.
+    public let bodyID: Digest128?
     /// Everything that is held for the response: body storage, head, fields, key, headers of allocations,
     /// and its share of the index and of the eviction order.
     public let chargedBytes: Int
@@ -39,7 +41,7 @@ public final class StoredResponse: Sendable {
     public convenience init(
         key: Digest128, metadata: StoredMetadata, fields: FieldSection, head: [UInt8],
         secondaryKey: SecondaryKey?,
-        tags: [[UInt8]], keyText: [UInt8], body: StoredBody
+        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128? = nil
     ) {
         let charged =
             Self.fixedBytes + body.heldBytes + ExactStorage.heldArrayBytes(head.capacity)
@@ -49,7 +51,7 @@ public final class StoredResponse: Sendable {
             + Self.heldBytes(secondaryKey)
         self.init(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
-            keyText: keyText, body: body, chargedBytes: charged)
+            keyText: keyText, body: body, bodyID: bodyID, chargedBytes: charged)
     }
 
     /// A stored response of a declared weight, for replays of traces whose bodies are never made.
@@ -59,13 +61,13 @@ public final class StoredResponse: Sendable {
         self.init(
             key: key, metadata: metadata, fields: FieldSection(), head: [], secondaryKey: secondaryKey,
             tags: [],
-            keyText: [], body: .memory(ByteBuffer()), chargedBytes: declaredBytes)
+            keyText: [], body: .memory(ByteBuffer()), bodyID: nil, chargedBytes: declaredBytes)
     }
 
     private init(
         key: Digest128, metadata: StoredMetadata, fields: FieldSection, head: [UInt8],
         secondaryKey: SecondaryKey?,
-        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, chargedBytes: Int
+        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128?, chargedBytes: Int
     ) {
         precondition(chargedBytes > 0)
         self.key = key
@@ -76,6 +78,7 @@ public final class StoredResponse: Sendable {
         self.tags = tags
         self.keyText = keyText
         self.body = body
+        self.bodyID = bodyID
         self.chargedBytes = chargedBytes
     }
 
@@ -83,7 +86,12 @@ public final class StoredResponse: Sendable {
     public func freshened(metadata: StoredMetadata, fields: FieldSection, head: [UInt8]) -> StoredResponse {
         StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
-            keyText: keyText, body: body)
+            keyText: keyText, body: body, bodyID: bodyID)
+    }
+
+    /// Whether its body lies on disk, so that memory need not hold it.
+    public var isOnDisk: Bool {
+        if case .sparse(let body) = body { body.blocks != nil } else { false }
     }
 
     // MARK: - What the tier notes
@@ -129,7 +137,8 @@ public final class StoredResponse: Sendable {
 
     /// The stored properties in their order, for the size of an instance beyond its header of 16 bytes.
     private typealias Properties = (
-        Digest128, StoredMetadata, FieldSection, [UInt8], SecondaryKey?, [[UInt8]], [UInt8], StoredBody, Int,
+        Digest128, StoredMetadata, FieldSection, [UInt8], SecondaryKey?, [[UInt8]], [UInt8], StoredBody,
+        Digest128?, Int,
         UInt8, Int32, UInt32
     )
 

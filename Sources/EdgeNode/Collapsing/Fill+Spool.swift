@@ -1,0 +1,135 @@
+import EdgeOrigin
+import EdgePolicy
+import EdgePrimitives
+import EdgeStore
+import NIOCore
+import Synchronization
+
+/// A body that goes to disk block by block as it comes, because it is too large to be held in memory.
+struct Spool: Sendable {
+    /// What such a fill may hold in memory: blocks on their way to the disk, and the newest for its readers.
+    static let memoryBytes = 12 << 20
+    static let tail: Int64 = 4 << 20
+    static let aheadBytes: Int64 = 8 << 20
+
+    let blocks: DiskBlocks
+    let blockBytes: Int64
+    let completeLength: Int64
+    /// Where the body that the pull brings begins in the representation.
+    let base: Int64
+    /// Bytes that were handed to the disk and are not written yet.
+    var unwritten: Int64 = 0
+    /// Of what the pull brought, how much was handed on.
+    var handed: Int64 = 0
+
+    /// The first offset of the representation after `offset` at which a block ends.
+    func blockEnd(after offset: Int64) -> Int64 {
+        min(completeLength, (offset / blockBytes + 1) * blockBytes)
+    }
+}
+
+extension Fill {
+    /// Whether, and under which identity, a body of `bytes` goes to disk as it comes.
+    func makeSpool(_ head: FillHead, bytes: Int64) -> Spool? {
+        guard let disk = node.store.disk, bytes > node.spooledBytes, bytes <= disk.largestBodyBytes,
+            disk.admits(plan.key)
+        else { return nil }
+        let length = head.part?.completeLength ?? bytes
+        guard let id = node.bodyID(plan.key, head.clientFields, head.secondaryKey, length: length) else {
+            return nil
+        }
+        return Spool(
+            blocks: disk.blocks(id), blockBytes: Int64(disk.blockBytes), completeLength: length,
+            base: head.part?.range.lowerBound ?? 0)
+    }
+
+    /// Where readers find what is in memory no more; nil for a fill that does not go to disk.
+    func spooledBody(_ completeLength: Int64) -> StoredBody? {
+        state.withLock { state in
+            state.spool.map { .sparse(SparseBody(completeLength: completeLength, blocks: $0.blocks)) }
+        }
+    }
+
+    func isAheadOfDisk(_ state: borrowing State) -> Bool {
+        state.isKeeping && (state.spool?.unwritten ?? 0) >= Spool.aheadBytes
+    }
+
+    /// Appends body bytes to chunks that end where blocks end, and hands on what is whole.
+    func appendSpooled(_ body: UnsafeRawBufferPointer, _ state: inout State) {
+        guard let spool = state.spool else { return }
+        var rest = body
+        var offset = spool.base + state.received
+        while !rest.isEmpty {
+            let end = spool.blockEnd(after: offset)
+            let count = min(rest.count, Int(end - offset))
+            guard count > 0 else { break }
+            let isContinued = offset % spool.blockBytes != 0 && !state.chunks.isEmpty
+            if !isContinued {
+                state.chunks.append(ByteBufferAllocator().buffer(capacity: Int(end - offset)))
+            }
+            state.chunks[state.chunks.count - 1].writeBytes(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            offset += Int64(count)
+            if offset == end { handOn(&state) }
+        }
+    }
+
+    /// The pull is over: what is left is the beginning of a block whose rest nobody asked for.
+    func endSpool(_ state: inout State) {
+        state.spool?.handed = state.received
+    }
+
+    /// Hands the last chunk to the disk, where it is a whole block.
+    private func handOn(_ state: inout State) {
+        guard let spool = state.spool, let chunk = state.chunks.last, state.isKeeping else { return }
+        let count = Int64(chunk.readableBytes)
+        let start = spool.base + chunkEnd(state) - count
+        state.spool?.handed += count
+        guard start % spool.blockBytes == 0 else { return }
+        state.spool?.unwritten += count
+        let isTaken =
+            node.store.disk?.write(chunk, at: start, of: spool.blocks, completeLength: spool.completeLength) {
+                [self] isWritten in
+                written(count, isWritten)
+            } ?? false
+        if !isTaken {
+            state.spool?.unwritten -= count
+            state.isKeeping = false
+        }
+    }
+
+    private func chunkEnd(_ state: borrowing State) -> Int64 {
+        state.chunks.reduce(state.chunkBase) { $0 + Int64($1.readableBytes) }
+    }
+
+    /// A block is on disk, or will not be. On the disk's writer thread.
+    private func written(_ count: Int64, _ isWritten: Bool) {
+        let (resumed, hasFailed): (PullHandle?, Bool) = state.withLock { state in
+            state.spool?.unwritten -= count
+            guard isWritten else {
+                let wasKeeping = state.isKeeping
+                state.isKeeping = false
+                return (trim(&state), wasKeeping)
+            }
+            return (trimSpooled(&state), false)
+        }
+        // Nobody can be served from its beginning any more.
+        if hasFailed { node.collapser.leave(self) }
+        resumed?.resume()
+    }
+
+    /// Drops what is on disk but for the newest; returns the pull to resume.
+    func trimSpooled(_ state: inout State) -> PullHandle? {
+        guard let spool = state.spool else { return nil }
+        let written = spool.handed - spool.unwritten
+        while let first = state.chunks.first {
+            let end = state.chunkBase + Int64(first.readableBytes)
+            guard end <= written, state.received - end >= Spool.tail else { break }
+            state.chunkBase = end
+            state.chunks.removeFirst()
+        }
+        guard state.isPaused, spool.unwritten <= Spool.aheadBytes / 2 else { return nil }
+        state.isPaused = false
+        return state.handle
+    }
+}

@@ -1,0 +1,522 @@
+import EdgePolicy
+import EdgePrimitives
+import NIOCore
+import Synchronization
+
+/// The disk tier: stored responses that outlive memory and the process.
+///
+/// No call waits for the disk. The index is in memory; what writes goes through one thread, what reads through a few
+/// others, and completions are called on those. A disk that fails is left alone for a while: the node goes on without
+/// it, and tries again by itself.
+public final class DiskTier: Sendable {
+    /// A response that was read.
+    public struct Loaded: Sendable {
+        public let response: StoredResponse
+        /// Whether it was asked for before, so that memory is the place for it.
+        public let isFrequent: Bool
+    }
+
+    /// Bodies up to this size lie in the record of their response.
+    public static let inlineBytes = DiskFormat.inlineBytes
+    static let readerThreads = 4
+    private static let firstBackOffMilliseconds: Int64 = 1_000
+    private static let lastBackOffMilliseconds: Int64 = 30_000
+    private static let largestOwed = 65_536
+    private static let scrubMilliseconds: Int64 = 100
+
+    public let recovery: RecoveryReport
+    /// Under which keys and identities are computed; it outlives the process, or nothing would be found again.
+    public let seed: DigestSeed
+    /// Bodies beyond ``inlineBytes`` are written in blocks of this size.
+    public let blockBytes: Int
+
+    private let geometry: DiskGeometry
+    private let index: DiskIndex
+    private let segments: SegmentTable
+    private let account: OccupancyAccount
+    private let counters: DiskCounters
+    private let log: Mutex<DiskLog>
+    private let readers = WorkerThreads(count: readerThreads)
+    private let writer = WorkerThreads(count: 1)
+    private let queue: Mutex<DiskQueue>
+    private let admission: Mutex<AdmissionFilter>
+    private let hasBeenFull = Atomic<Bool>(false)
+    private let largestBacklogBytes: Int
+
+    /// Opens the directory behind `volume`, reads its journals, and is ready.
+    ///
+    /// - Parameters:
+    ///   - budgetBytes: what all its files may occupy; at least 4 MiB.
+    ///   - backlogBytes: what may wait in memory to be written; beyond it responses that memory evicts are not.
+    public init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int) throws(DiskTierError) {
+        guard budgetBytes >= DiskGeometry.leastBudgetBytes else { throw .tooSmall(budgetBytes) }
+        let geometry = DiskGeometry(budgetBytes: budgetBytes)
+        let recovered = try DiskRecovery(volume: volume, geometry: geometry)
+        let counters = DiskCounters()
+        let log = DiskLog(
+            volume: volume, identity: recovered.identity, geometry: geometry, recovered: recovered,
+            counters: counters)
+        self.geometry = geometry
+        self.counters = counters
+        recovery = recovered.report
+        seed = recovered.identity.seed
+        blockBytes = geometry.blockBytes
+        index = recovered.index
+        segments = recovered.segments
+        account = recovered.account
+        largestBacklogBytes = backlogBytes
+        hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
+        admission = Mutex(AdmissionFilter(windowObjects: 1 << 16))
+        queue = Mutex(DiskQueue())
+        self.log = Mutex(log)
+    }
+
+    /// Writes what waits, and ends the threads.
+    public func shutdown() {
+        writer.stop()
+        readers.stop()
+        log.withLock { log in try? log.sync() }
+    }
+
+    // MARK: Looking up
+
+    /// Whether anything is on disk under `key`: a look at the index, for event loops.
+    public func mayHold(_ key: Digest128) -> Bool { index.contains(key) }
+
+    /// Reads what is stored under `key`. The completion is called on another thread.
+    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([Loaded]) -> Void) {
+        if !readers.submit({ completion(self.loadNow(key)) }) { completion([]) }
+    }
+
+    func loadNow(_ key: Digest128) -> [Loaded] {
+        let loaded = index.find(key).compactMap { read($0) }
+        if loaded.isEmpty { counters.misses.add(1) } else { counters.hits.add(1) }
+        return loaded
+    }
+
+    private func read(_ entry: DiskIndexEntry) -> Loaded? {
+        guard let segment = segments[entry.location.generation] else { return nil }
+        guard let record = RecordFile.read(entry.location, in: segment), record.header.kind == .response,
+            record.header.key == entry.key, record.header.variant == entry.variant,
+            let response = decode(record, entry.key)
+        else {
+            discard(entry)
+            return nil
+        }
+        let uses = index.noteUse(entry.key, variant: entry.variant, kind: .response)
+        // Something newer, or nothing, may have taken its place while it was read.
+        guard
+            index.find(entry.key).contains(where: {
+                $0.variant == entry.variant && $0.location == entry.location
+            })
+        else { return nil }
+        return Loaded(response: response, isFrequent: (uses ?? 0) > 0)
+    }
+
+    private func decode(_ record: RecordFile, _ key: Digest128) -> StoredResponse? {
+        guard record.isBodyProved else { return nil }
+        return record.head.withUnsafeBytes { head in
+            ResponseCoding.decode(head, key: key) { body in
+                guard let id = body.id else {
+                    guard Int64(record.body.readableBytes) == body.length else { return nil }
+                    return .memory(ExactStorage.buffer(copying: [record.body]))
+                }
+                guard body.blockBytes > 0, body.length >= 0 else { return nil }
+                let blocks = DiskBlocks(id: id, blockBytes: body.blockBytes, tier: self)
+                return .sparse(SparseBody(completeLength: body.length, blocks: blocks))
+            }
+        }
+    }
+
+    /// A record that does not prove itself is forgotten, if it is still the one that the index has.
+    private func discard(_ entry: DiskIndexEntry) {
+        let gone = index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location)
+        if gone != nil { counters.damagedRecords.add(1) }
+    }
+
+    // MARK: Blocks
+
+    /// The largest body that is stored: no more than a quarter of the disk turns over for one response.
+    public var largestBodyBytes: Int64 { geometry.budgetBytes / 4 }
+
+    /// The blocks of a body of `length` that has, or will have, this identity.
+    public func blocks(_ id: Digest128) -> DiskBlocks {
+        DiskBlocks(id: id, blockBytes: blockBytes, tier: self)
+    }
+
+    /// The identity of a body's blocks; see ``DiskBlocks``.
+    public func bodyID(
+        key: Digest128, secondaryKey: SecondaryKey?, validator: StrongValidator?, length: Int64
+    ) -> Digest128 {
+        guard let validator else {
+            var generator = SystemRandomNumberGenerator()
+            return Digest128(high: generator.next(), low: generator.next())
+        }
+        var text = ByteWriter(capacity: 64)
+        text.append(key)
+        text.append(ResponseCoding.variant(secondaryKey, seed: seed))
+        text.append(length)
+        text.append(UInt32(blockBytes))
+        text.append(raw: validator.fieldValue)
+        return seed.digest(text.bytes)
+    }
+
+    func isStored(_ block: DiskBlock) -> Bool { !index.find(block.key, kind: .block).isEmpty }
+
+    func region(of block: DiskBlock) -> DiskRegion? {
+        guard let entry = index.find(block.key, kind: .block).first, entry.isVerified,
+            let segment = segments[entry.location.generation]
+        else { return nil }
+        if entry.uses < 3 { _ = index.noteUse(block.key, variant: 0, kind: .block) }
+        return DiskRegion(
+            segment: segment, offset: entry.location.offset + Int64(DiskFormat.headerBytes),
+            count: block.count)
+    }
+
+    func prepare(_ block: DiskBlock, _ completion: @escaping @Sendable (Bool) -> Void) {
+        if !readers.submit({ completion(self.prepareNow(block)) }) { completion(false) }
+    }
+
+    /// Reads the whole block, which also brings it into the page cache.
+    private func prepareNow(_ block: DiskBlock) -> Bool {
+        guard let entry = index.find(block.key, kind: .block).first,
+            let segment = segments[entry.location.generation]
+        else { return false }
+        guard let record = RecordFile.read(entry.location, in: segment), record.header.kind == .block,
+            record.header.key == block.key, record.body.readableBytes == block.count,
+            Int(record.header.bodyOffset) == DiskFormat.headerBytes, record.isBodyProved
+        else {
+            discard(entry)
+            return false
+        }
+        index.markVerified(block.key, variant: 0, kind: .block, at: entry.location)
+        return true
+    }
+
+    // MARK: Storing
+
+    /// Whether a response pulled just now is to be written: everything while the disk has never been full, after that
+    /// what was pulled before (guards against one-hit wonders).
+    public func admits(_ key: Digest128) -> Bool {
+        let isKnown = admission.withLock { $0.seenBefore(key) }
+        return isKnown || !hasBeenFull.load(ordering: .relaxed)
+    }
+
+    /// Takes a response that was stored in memory, in place of the one with the same keys; it is written soon.
+    ///
+    /// - Parameters:
+    ///   - isRefresh: the response was freshened (RFC 9111 3.2): written only if it was on disk before.
+    ///   - isAdmitted: ``admits(_:)`` said yes before.
+    public func insert(_ response: StoredResponse, isRefresh: Bool = false, isAdmitted: Bool = false) {
+        let variant = ResponseCoding.variant(response.secondaryKey, seed: seed)
+        // What it replaces is not found from here on, written or not.
+        let replaced = index.remove(response.key, variant: variant, kind: .response, at: nil)
+        let isAdmitted = isAdmitted || replaced != nil || (!isRefresh && admits(response.key))
+        guard isAdmitted, enqueue(response, variant) else {
+            if isAdmitted { counters.backlogDrops.add(1) } else { counters.refusals.add(1) }
+            if replaced != nil { enqueueRemoval(.removeVariant, response.key, variant) }
+            return
+        }
+    }
+
+    /// Writes one whole block of a body that is still on its way.
+    ///
+    /// - Parameter completion: called on another thread; false where it could not be written.
+    /// - Returns: false, and the completion never called, while the disk is left alone.
+    public func write(
+        _ bytes: ByteBuffer, at offset: Int64, of blocks: DiskBlocks, completeLength: Int64,
+        _ completion: @escaping @Sendable (Bool) -> Void
+    ) -> Bool {
+        guard let block = blocks.block(at: offset, of: completeLength), block.range.lowerBound == offset,
+            bytes.readableBytes == block.count
+        else { preconditionFailure("\(bytes.readableBytes) bytes at \(offset) are no block") }
+        // The fill that it comes from waits for it: what waits in memory is bounded there.
+        return enqueue(nil) { _ in (.block(block.key, bytes, completion), bytes.readableBytes) }
+    }
+
+    /// Removes all variants of `key`. They are found no more when this returns; the journal learns of it soon.
+    public func remove(_ key: Digest128) {
+        let gone = index.remove(key)
+        enqueueRemoval(.removeKey, key, 0, isNeeded: !gone.isEmpty)
+    }
+
+    /// Removes the variant that `response` is.
+    public func remove(_ response: StoredResponse) {
+        let variant = ResponseCoding.variant(response.secondaryKey, seed: seed)
+        let gone = index.remove(response.key, variant: variant, kind: .response, at: nil)
+        enqueueRemoval(.removeVariant, response.key, variant, isNeeded: gone != nil)
+    }
+
+    /// Removes everything.
+    public func removeAll() {
+        index.removeAll()
+        enqueueRemoval(.removeAll, Digest128(high: 0, low: 0), 0)
+    }
+
+    // MARK: The writer
+
+    /// False while the disk is left alone.
+    private func enqueue(_ response: StoredResponse, _ variant: UInt32) -> Bool {
+        enqueue(response.key) { queue in
+            // A larger backlog than this stays where memory has it, and only there.
+            let isHeld = queue.pendingBytes + response.chargedBytes <= largestBacklogBytes
+            return isHeld
+                ? (.response(.held(response), variant), response.chargedBytes)
+                : (.response(.evictable(.init(response: response)), variant), 0)
+        }
+    }
+
+    private func enqueue(_ key: Digest128?, _ makeWork: (borrowing DiskQueue) -> (DiskQueue.Work, bytes: Int))
+        -> Bool
+    {
+        let now = SystemClock.monotonic()
+        let (isTaken, wakes) = queue.withLock { queue -> (Bool, Bool) in
+            guard !queue.isSuspended(now) else { return (false, false) }
+            let (work, bytes) = makeWork(queue)
+            queue.append(work, key, bytes: bytes)
+            return (true, queue.startRunning())
+        }
+        if wakes { writer.submit { self.drain() } }
+        return isTaken
+    }
+
+    private func enqueueRemoval(
+        _ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32, isNeeded: Bool = true
+    ) {
+        let wakes = queue.withLock { queue -> Bool in
+            // What waits to be written must not come back.
+            let hasPending = queue.cancel(operation == .removeAll ? nil : key)
+            guard isNeeded || hasPending else { return false }
+            queue.append(.removal(operation, key, variant), nil, bytes: 0)
+            return queue.startRunning()
+        }
+        if wakes { writer.submit { self.drain() } }
+    }
+
+    /// Writes what waits, batch by batch. On the writer's thread.
+    private func drain() {
+        while true {
+            let batch = queue.withLock { $0.takeBatch() }
+            guard !batch.isEmpty else { return }
+            writeBatch(batch)
+        }
+    }
+
+    private func writeBatch(_ batch: [DiskQueue.Item]) {
+        var owed: [DiskQueue.Item] = []
+        var isFailed = queue.withLock { $0.isSuspended(SystemClock.monotonic()) }
+        log.withLock { log in
+            for item in batch {
+                do throws(DiskError) {
+                    if isFailed {
+                        skip(item, &owed)
+                    } else {
+                        try write(item, &log)
+                    }
+                } catch {
+                    isFailed = true
+                    suspend(error)
+                    skip(item, &owed)
+                }
+                queue.withLock { $0.finish(item) }
+            }
+            guard !isFailed else { return }
+            do throws(DiskError) {
+                try log.commit()
+                try log.reclaimStep { self.isResident($0) }
+                try log.commit()
+            } catch {
+                suspend(error)
+                return
+            }
+            hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
+            queue.withLock { $0.succeeded() }
+        }
+        if !owed.isEmpty { owe(owed) }
+    }
+
+    private func write(_ item: DiskQueue.Item, _ log: inout DiskLog) throws(DiskError) {
+        switch item.work {
+        case .removal(let operation, let key, let variant):
+            try log.appendRemoval(operation, key: key, variant: variant)
+        case .block(let key, let bytes, let completion):
+            let isWritten = try log.append(.block, key: key, variant: 0, head: [], body: bytes)
+            completion(isWritten)
+        case .response(let reference, let variant):
+            guard !queue.withLock({ $0.isCancelled(item) }) else { return }
+            guard let response = reference.response else {
+                counters.backlogDrops.add(1)
+                return
+            }
+            guard let body = try writeBody(of: response, &log) else {
+                counters.refusals.add(1)
+                return
+            }
+            let isWritten = try log.append(
+                .response, key: response.key, variant: variant,
+                head: ResponseCoding.encode(response, body.section), body: body.inline
+            ) { !queue.withLock { $0.isCancelled(item) } }
+            if isWritten { counters.insertions.add(1) }
+        }
+    }
+
+    /// Writes the blocks of a body that are not there yet; nil where it cannot be stored.
+    private func writeBody(of response: StoredResponse, _ log: inout DiskLog) throws(DiskError)
+        -> (section: ResponseCoding.Body, inline: ByteBuffer)?
+    {
+        let length = Int64(response.body.count)
+        let sparse: SparseBody
+        let blocks: DiskBlocks
+        switch response.body {
+        case .sparse(let body):
+            guard let known = body.blocks else { return nil }
+            (sparse, blocks) = (body, known)
+        case .memory, .pages:
+            let whole = response.body.buffer
+            if whole.readableBytes <= DiskFormat.inlineBytes {
+                return (ResponseCoding.Body(length: length, id: nil, blockBytes: 0), whole)
+            }
+            guard let id = response.bodyID else { return nil }
+            blocks = self.blocks(id)
+            sparse = SparseBody(completeLength: length).adding(whole, at: 0)
+        }
+        var offset: Int64 = 0
+        while let block = blocks.block(at: offset, of: length) {
+            if !isStored(block), let bytes = sparse.bytes(of: block.range) {
+                guard try log.append(.block, key: block.key, variant: 0, head: [], body: bytes) else {
+                    return nil
+                }
+            }
+            offset = block.range.upperBound
+        }
+        return (
+            ResponseCoding.Body(length: length, id: blocks.id, blockBytes: blocks.blockBytes), ByteBuffer()
+        )
+    }
+
+    // MARK: A disk that fails
+
+    private func skip(_ item: DiskQueue.Item, _ owed: inout [DiskQueue.Item]) {
+        switch item.work {
+        case .removal: owed.append(item)
+        case .block(_, _, let completion): completion(false)
+        case .response: counters.backlogDrops.add(1)
+        }
+    }
+
+    /// Removals that the journal could not take are owed to it: without them, what was removed would be found again
+    /// after a restart.
+    private func owe(_ items: [DiskQueue.Item]) {
+        queue.withLock { queue in
+            queue.owe(items)
+            if queue.owedCount > Self.largestOwed {
+                queue.oweEverything()
+                index.removeAll()
+            }
+        }
+    }
+
+    private func suspend(_ error: DiskError) {
+        counters.errors.add(1)
+        queue.withLock {
+            $0.suspend(
+                error, now: SystemClock.monotonic(), first: Self.firstBackOffMilliseconds,
+                last: Self.lastBackOffMilliseconds)
+        }
+    }
+
+    /// Tries a disk again that has failed, and gives its journal what is owed to it. Called now and then by a
+    /// maintenance thread.
+    public func retry() {
+        let wakes = queue.withLock { queue -> Bool in
+            guard queue.isDegraded, !queue.isSuspended(SystemClock.monotonic()) else { return false }
+            // Without anything owed there is still the question whether the disk is back.
+            queue.appendOwed()
+            return queue.startRunning()
+        }
+        if wakes { writer.submit { self.drain() } }
+    }
+
+    // MARK: Memory beside
+
+    private let resident = Mutex<(@Sendable (Digest128) -> Bool)?>(nil)
+
+    /// Tells which keys memory holds: they are in use, though the disk does not see it.
+    func setResidency(_ isResident: @escaping @Sendable (Digest128) -> Bool) {
+        resident.withLock { $0 = isResident }
+    }
+
+    private func isResident(_ key: Digest128) -> Bool {
+        resident.withLock { $0 }?(key) ?? false
+    }
+
+    // MARK: Scrubbing and accounts
+
+    /// Waits until everything that was handed over before is written; for tests and benches.
+    public func flush() {
+        let semaphore = WorkerGate()
+        let isTaken = writer.submit {
+            self.drain()
+            semaphore.open()
+        }
+        if isTaken { semaphore.wait() }
+    }
+
+    /// Checks `bytes` of records against their checksums, going round all of them; on the calling thread.
+    public func scrub(bytes: Int64, from position: inout ScrubPosition) {
+        var rest = bytes
+        var generations = segments.generations
+        guard !generations.isEmpty else { return }
+        if let at = generations.firstIndex(where: { $0 >= position.generation }) {
+            generations.removeFirst(at)
+        } else {
+            position = ScrubPosition()
+        }
+        while rest > 0, let generation = generations.first {
+            if position.generation != generation { position = ScrubPosition(generation: generation) }
+            guard let segment = segments[generation] else {
+                generations.removeFirst()
+                continue
+            }
+            let piece = JournalPiece.read(
+                segment, from: position.journalOffset, bytes: DiskFormat.entryBytes * 64)
+            for entry in piece.slots.compactMap({ $0 }) { rest -= scrub(entry, in: segment) }
+            position.journalOffset += Int64(DiskFormat.entryBytes * 64)
+            if piece.isEnd {
+                generations.removeFirst()
+                position = ScrubPosition(generation: generation &+ 1)
+            }
+        }
+    }
+
+    private func scrub(_ entry: JournalEntry, in segment: Segment) -> Int64 {
+        guard case .put(let kind, let location) = entry.operation,
+            let current = index.find(entry.key, kind: kind).first(where: {
+                $0.variant == entry.variant && $0.location == location
+            })
+        else { return 0 }
+        if let record = RecordFile.read(location, in: segment), record.isBodyProved,
+            record.header.key == entry.key, record.header.kind == kind
+        {
+            counters.scrubbedBytes.add(UInt64(location.length))
+        } else {
+            discard(current)
+        }
+        return Int64(location.length)
+    }
+
+    public var snapshot: DiskTierSnapshot {
+        let now = SystemClock.monotonic()
+        let (pending, health) = queue.withLock { ($0.pendingBytes, $0.health(now)) }
+        return DiskTierSnapshot(
+            budgetBytes: geometry.budgetBytes, usedBytes: account.bytes, entryCount: index.count,
+            indexBytes: index.byteCount, segmentCount: segments.count, pendingBytes: pending,
+            hits: counters.hits.count, misses: counters.misses.count, insertions: counters.insertions.count,
+            refusals: counters.refusals.count, backlogDrops: counters.backlogDrops.count,
+            evictions: counters.evictions.count,
+            evictionAgeSeconds: Double(counters.evictionAgeMilliseconds.load(ordering: .relaxed)) / 1000,
+            bytesWritten: counters.bytesWritten.count,
+            bytesRewritten: counters.bytesRewritten.count, damagedRecords: counters.damagedRecords.count,
+            scrubbedBytes: counters.scrubbedBytes.count, errors: counters.errors.count, health: health)
+    }
+}

@@ -1,0 +1,93 @@
+import EdgePrimitives
+import Synchronization
+
+/// One file of records and the journal that tells what lies where in it.
+///
+/// Records are appended and never changed. A segment leaves as a whole; whoever reads it then still holds its files,
+/// whose space counts until the last one lets go.
+public final class Segment: Sendable {
+    let generation: UInt32
+    let file: any DiskFile
+    let journal: any DiskFile
+    /// Bytes of both files.
+    let occupiedBytes: Int64
+    /// When this process made or found it.
+    let since = SystemClock.monotonic()
+    private let account: OccupancyAccount
+
+    init(
+        generation: UInt32, file: any DiskFile, journal: any DiskFile, occupiedBytes: Int64,
+        account: OccupancyAccount
+    ) {
+        self.generation = generation
+        self.file = file
+        self.journal = journal
+        self.occupiedBytes = occupiedBytes
+        self.account = account
+        account.add(occupiedBytes)
+    }
+
+    deinit { account.add(-occupiedBytes) }
+}
+
+/// The bytes that segments occupy, those included that were removed and are still being read.
+final class OccupancyAccount: Sendable {
+    private let total = Atomic<Int64>(0)
+
+    var bytes: Int64 { total.load(ordering: .relaxed) }
+
+    func add(_ bytes: Int64) { total.wrappingAdd(bytes, ordering: .relaxed) }
+}
+
+/// The segments that may be read, by generation.
+final class SegmentTable: Sendable {
+    private let segments = Mutex<[UInt32: Segment]>([:])
+
+    subscript(generation: UInt32) -> Segment? {
+        segments.withLock { $0[generation] }
+    }
+
+    func insert(_ segment: Segment) {
+        segments.withLock { $0[segment.generation] = segment }
+    }
+
+    func remove(_ generation: UInt32) {
+        // Released outside of the lock: closing files takes time.
+        _ = segments.withLock { $0.removeValue(forKey: generation) }
+    }
+
+    var count: Int { segments.withLock { $0.count } }
+
+    /// All generations, the oldest first.
+    var generations: [UInt32] { segments.withLock { $0.keys.sorted() } }
+}
+
+/// How a budget is cut into segments and blocks.
+struct DiskGeometry: Equatable {
+    /// Below this a segment would hold next to nothing.
+    static let leastBudgetBytes: Int64 = 4 << 20
+    private static let largestSegmentBytes: Int64 = 256 << 20
+    private static let largestBlockBytes: Int64 = 1 << 20
+
+    let budgetBytes: Int64
+    let segmentBytes: Int64
+    let journalBytes: Int64
+    /// Bodies that don't lie in their response's record are cut at multiples of this: a power of two.
+    let blockBytes: Int
+
+    /// At least 32 segments with their journals fit a budget.
+    init(budgetBytes: Int64) {
+        precondition(budgetBytes >= Self.leastBudgetBytes)
+        self.budgetBytes = budgetBytes
+        let share = budgetBytes / 40
+        segmentBytes = min(share - share % DiskFormat.pageBytes, Self.largestSegmentBytes)
+        journalBytes = DiskFormat.align(segmentBytes / 8, to: DiskFormat.pageBytes) + DiskFormat.firstOffset
+        var block = Self.largestBlockBytes
+        while block > segmentBytes / 4 { block /= 2 }
+        blockBytes = Int(block)
+    }
+
+    var segmentCost: Int64 { segmentBytes + journalBytes }
+    /// The most that a record may take.
+    var largestRecordBytes: Int64 { (segmentBytes - DiskFormat.firstOffset) / 2 }
+}
