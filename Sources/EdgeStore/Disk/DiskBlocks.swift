@@ -53,7 +53,7 @@ public struct DiskBlock: Sendable {
 
 /// Bytes of a segment that were checked. Holds the segment, so that they stay where they are while it lives.
 public struct DiskRegion: Sendable {
-    private let segment: Segment
+    let segment: Segment
     /// Where the bytes begin in the file.
     public let offset: Int64
     public let count: Int

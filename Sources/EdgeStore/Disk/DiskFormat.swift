@@ -11,6 +11,8 @@ enum DiskFormat {
 
     static let volumeName = "volume"
     static let headerBytes = 128
+    /// What the volume file occupies.
+    static let volumeBytes: Int64 = 4096
     /// Where records begin in a segment and entries in a journal.
     static let firstOffset: Int64 = 4096
     static let entryBytes = 64
@@ -28,7 +30,7 @@ enum DiskFormat {
     static func parse(_ name: String) -> (generation: UInt32, isJournal: Bool)? {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[0].utf8.count == 8, let generation = UInt32(parts[0], radix: 16),
-            generation > 0, self.name(generation) == parts[0]
+            generation > 0, generation < .max, self.name(generation) == parts[0]
         else { return nil }
         switch parts[1] {
         case "segment": return (generation, false)

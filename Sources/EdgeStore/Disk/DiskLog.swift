@@ -43,6 +43,8 @@ struct DiskLog {
     private var open: Open?
     private var victim: Victim?
     private var nextGeneration: UInt32
+    /// Files of a segment that could not be made.
+    private var leftovers: [String] = []
     /// Whether a segment ever had to leave: from then on admission is choosy.
     private(set) var hasBeenFull: Bool
 
@@ -73,11 +75,11 @@ struct DiskLog {
     ///
     /// - Parameters:
     ///   - head: the head section; empty for a block.
-    ///   - isWanted: asked when the record is written, just before the index learns of it.
-    /// - Returns: false when the record is too large for any segment, or not wanted any more.
+    ///   - register: tells the index, once the record is written; false where it is not wanted any more.
+    /// - Returns: false when the record is too large for any segment, or not wanted.
     mutating func append(
         _ kind: DiskIndexEntry.Kind, key: Digest128, variant: UInt32, head: [UInt8], body: ByteBuffer,
-        uses: UInt8 = 0, isWanted: () -> Bool = { true }
+        uses: UInt8 = 0, register: (DiskIndexEntry) -> Bool
     ) throws(DiskError) -> Bool {
         let bodyOffset = DiskFormat.headerBytes + head.count
         let length = DiskFormat.align(
@@ -108,18 +110,16 @@ struct DiskLog {
         current.position = offset + length
         current.unsyncedBytes += length
         counters.bytesWritten.add(UInt64(length))
-        let isStillWanted = isWanted()
-        if isStillWanted {
-            let entry = DiskIndexEntry(
-                key: key, variant: variant, kind: kind, location: location, uses: uses, isVerified: false)
-            index.put(entry)
-            current.entries +=
-                JournalEntry(
-                    .put(kind, location), session: current.session, key: key, variant: variant
-                ).encoded
+        let entry = DiskIndexEntry(
+            key: key, variant: variant, kind: kind, location: location, uses: uses, isVerified: false)
+        let isWanted = register(entry)
+        if isWanted {
+            let journaled = JournalEntry(
+                .put(kind, location), session: current.session, key: key, variant: variant)
+            current.entries += journaled.encoded
         }
         open = current
-        return isStillWanted
+        return isWanted
     }
 
     private static func write(_ head: [UInt8], _ body: ByteBuffer, to file: any DiskFile, at offset: Int64)
@@ -224,6 +224,8 @@ struct DiskLog {
         let generation = nextGeneration
         let name = DiskFormat.segmentName(generation)
         let journalName = DiskFormat.journalName(generation)
+        try remove(leftovers)
+        leftovers = []
         nextGeneration += 1
         do {
             let file = try volume.open(name, create: true)
@@ -250,9 +252,8 @@ struct DiskLog {
                 segment: segment, position: DiskFormat.firstOffset, journalPosition: DiskFormat.firstOffset,
                 session: 0)
         } catch {
-            // What there is of it would be dropped at the next start anyway.
-            try? volume.remove(name)
-            try? volume.remove(journalName)
+            // What there is of it goes before the next one comes.
+            leftovers = [name, journalName]
             throw error
         }
     }
@@ -285,9 +286,7 @@ struct DiskLog {
             {
                 current.keptBytes += Int64(location.length)
                 counters.bytesRewritten.add(UInt64(location.length))
-                continue
             }
-            forget(entry, kind, location)
         }
         // The place is given back when it is needed: until then readers lose nothing.
         if piece.isEnd { current.journalPosition = geometry.journalBytes }
@@ -305,6 +304,9 @@ struct DiskLog {
         victim = Victim(segment: segment)
     }
 
+    /// Forgets what is left of the oldest segment and removes its files. Where that fails it stays the oldest, and
+    /// counts, until it succeeds: the journals of younger segments, which took records of this one away, must not go
+    /// before it.
     private mutating func finishVictim() throws(DiskError) {
         guard let current = victim else { throw DiskError(.remove, "the oldest segment", EBUSY) }
         var position = DiskFormat.firstOffset
@@ -317,20 +319,23 @@ struct DiskLog {
             if piece.isEnd { break }
         }
         let generation = current.segment.generation
+        segments.remove(generation)
+        try remove([DiskFormat.segmentName(generation), DiskFormat.journalName(generation)])
+        try volume.syncDirectory()
         counters.evictionAgeMilliseconds.store(
             SystemClock.monotonic().milliseconds(since: current.segment.since), ordering: .relaxed)
         victim = nil
         order.removeAll { $0 == generation }
-        segments.remove(generation)
-        // The journal goes last: without its segment it is nothing, and what it took away stays taken away.
-        for name in [DiskFormat.segmentName(generation), DiskFormat.journalName(generation)] {
+    }
+
+    private func remove(_ names: [String]) throws(DiskError) {
+        for name in names {
             do {
                 try volume.remove(name)
             } catch {
                 if error.code != ENOENT { throw error }
             }
         }
-        try volume.syncDirectory()
     }
 
     private mutating func rewrite(
@@ -347,7 +352,9 @@ struct DiskLog {
         guard header.kind == kind, header.key == entry.key, header.variant == entry.variant else {
             return false
         }
+        // It may have been removed, or replaced, while it was read.
         return try append(
-            kind, key: entry.key, variant: entry.variant, head: record.head, body: record.body, uses: uses)
+            kind, key: entry.key, variant: entry.variant, head: record.head, body: record.body, uses: uses
+        ) { [index] in index.move($0, from: location) }
     }
 }

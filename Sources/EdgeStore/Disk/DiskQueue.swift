@@ -29,10 +29,25 @@ struct DiskQueue {
 
     struct Item: Sendable {
         let work: Work
-        /// The key of a response.
-        let key: Digest128?
+        /// The keys of a response.
+        let place: Place?
         let number: UInt64
         let bytes: Int
+        /// Whether the journal knows another response in its place, which must not be found again should this one
+        /// not be written.
+        let replaces: Bool
+    }
+
+    /// Where a response belongs.
+    struct Place: Hashable, Sendable {
+        let key: Digest128
+        let variant: UInt32
+    }
+
+    /// The newest item that waits in a place, and up to which number items of that place were overtaken.
+    private struct Waiting {
+        var newest: UInt64
+        var cancelled: UInt64 = 0
     }
 
     private var items: [Item] = []
@@ -40,19 +55,28 @@ struct DiskQueue {
     private(set) var pendingBytes = 0
     /// Whether the writer is at work, and will look again before it stops.
     private var isRunning = false
-    /// Keys of responses that wait or are being written, with the newest item for each.
-    private var waiting: [Digest128: UInt64] = [:]
-    /// Items of a key up to this number were overtaken by a removal.
-    private var cancelled: [Digest128: UInt64] = [:]
+    /// Responses that wait or are being written.
+    private var waiting: [Digest128: [UInt32: Waiting]] = [:]
     private var cancelledAll: UInt64 = 0
     private var owed: [Item] = []
     private var suspendedUntil: MonotonicTime?
     private var backOffMilliseconds: Int64 = 0
     private var lastError: DiskError?
 
-    mutating func append(_ work: Work, _ key: Digest128?, bytes: Int) {
-        items.append(Item(work: work, key: key, number: nextNumber, bytes: bytes))
-        if let key { waiting[key] = nextNumber }
+    mutating func append(_ work: Work, bytes: Int) {
+        items.append(Item(work: work, place: nil, number: nextNumber, bytes: bytes, replaces: false))
+        nextNumber += 1
+        pendingBytes += bytes
+    }
+
+    /// A response in a place where whatever waits for it is overtaken.
+    mutating func append(_ reference: Reference, _ place: Place, bytes: Int, replaces: Bool) {
+        let isOvertaking = cancel(place)
+        items.append(
+            Item(
+                work: .response(reference, place.variant), place: place, number: nextNumber, bytes: bytes,
+                replaces: replaces || isOvertaking))
+        waiting[place.key, default: [:]][place.variant, default: Waiting(newest: 0)].newest = nextNumber
         nextNumber += 1
         pendingBytes += bytes
     }
@@ -72,25 +96,35 @@ struct DiskQueue {
     /// The item was written or given up.
     mutating func finish(_ item: Item) {
         pendingBytes -= item.bytes
-        guard let key = item.key, waiting[key] == item.number else { return }
-        waiting[key] = nil
-        cancelled[key] = nil
+        guard let place = item.place, waiting[place.key]?[place.variant]?.newest == item.number else {
+            return
+        }
+        waiting[place.key]?[place.variant] = nil
+        if waiting[place.key]?.isEmpty == true { waiting[place.key] = nil }
     }
 
-    /// What waits for `key`, or for any, must not be found any more; true where there is anything.
-    mutating func cancel(_ key: Digest128?) -> Bool {
-        guard let key else {
-            cancelledAll = nextNumber - 1
-            return !waiting.isEmpty
-        }
-        guard let newest = waiting[key] else { return false }
-        cancelled[key] = newest
+    func isWaiting(_ place: Place) -> Bool { waiting[place.key]?[place.variant] != nil }
+
+    /// What waits for `place` must not be found any more; true where there is anything.
+    mutating func cancel(_ place: Place) -> Bool {
+        guard let entry = waiting[place.key]?[place.variant] else { return false }
+        waiting[place.key]?[place.variant]?.cancelled = entry.newest
         return true
     }
 
+    /// What waits for any variant of `key` must not be found any more; true where there is anything.
+    mutating func cancel(_ key: Digest128) -> Bool {
+        guard let variants = waiting[key] else { return false }
+        waiting[key] = variants.mapValues { Waiting(newest: $0.newest, cancelled: $0.newest) }
+        return true
+    }
+
+    mutating func cancelAll() { cancelledAll = nextNumber - 1 }
+
     func isCancelled(_ item: Item) -> Bool {
-        guard let key = item.key else { return false }
-        return item.number <= cancelledAll || item.number <= cancelled[key] ?? 0
+        guard let place = item.place else { return false }
+        return item.number <= cancelledAll
+            || item.number <= waiting[place.key]?[place.variant]?.cancelled ?? 0
     }
 
     // MARK: Health
@@ -121,21 +155,31 @@ struct DiskQueue {
 
     var owedCount: Int { owed.count }
 
-    mutating func owe(_ items: [Item]) { owed += items }
+    /// The journal could not take these. What has to be taken out of it is owed; what was to be added is given up, and
+    /// so is what it would have replaced.
+    mutating func owe(_ items: [Item]) {
+        for item in items {
+            switch item.work {
+            case .removal: owed.append(item)
+            case .block: break
+            case .response:
+                guard let place = item.place else { continue }
+                let removal = Work.removal(.removeVariant, place.key, place.variant)
+                owed.append(Item(work: removal, place: nil, number: item.number, bytes: 0, replaces: false))
+            }
+        }
+    }
 
     mutating func oweEverything() {
         let everything = Work.removal(.removeAll, Digest128(high: 0, low: 0), 0)
-        owed = [Item(work: everything, key: nil, number: nextNumber, bytes: 0)]
+        owed = [Item(work: everything, place: nil, number: nextNumber, bytes: 0, replaces: false)]
         nextNumber += 1
     }
 
-    /// Puts what is owed in front; with nothing owed, a removal of nothing, to see whether the disk is back.
-    mutating func appendOwed() {
-        if owed.isEmpty {
-            append(.removal(.removeKey, Digest128(high: 0, low: 0), 0), nil, bytes: 0)
-        }
-        items = owed + items
-        owed = []
+    /// What is owed goes before anything newer.
+    mutating func takeOwed() -> [Item] {
+        defer { owed = [] }
+        return owed
     }
 }
 

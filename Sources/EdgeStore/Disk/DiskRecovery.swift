@@ -77,7 +77,8 @@ struct DiskRecovery {
                 try drop([generation])
             }
         }
-        nextGeneration = (whole.max() ?? 0) + 1
+        nextGeneration = (order.last ?? 0) + 1
+        account.add(DiskFormat.volumeBytes)
         try fitBudget()
         report.segments = order.count
         report.milliseconds = SystemClock.monotonic().milliseconds(since: started)
@@ -210,8 +211,10 @@ struct DiskRecovery {
         var used = DiskFormat.firstOffset
         var isSealed = false
         var session: UInt16 = 0
+        var isReadable = true
         while true {
             let piece = JournalPiece.read(segment, from: position)
+            isReadable = isReadable && !piece.isUnreadable
             for slot in piece.slots {
                 end += Int64(DiskFormat.entryBytes)
                 guard let entry = slot else {
@@ -245,7 +248,7 @@ struct DiskRecovery {
         }
         let hasShape = opened.sizes.0 == geometry.segmentBytes && opened.sizes.1 == geometry.journalBytes
         resumed =
-            isSealed || !hasShape || session == .max
+            isSealed || !hasShape || !isReadable || session == .max
             ? nil
             : Resumed(segment: segment, position: used, journalPosition: end, session: session + 1)
     }
@@ -294,12 +297,16 @@ struct JournalPiece {
     private(set) var slots: [JournalEntry?] = []
     /// Whether nothing comes after them.
     private(set) var isEnd = false
+    /// Whether the disk failed: there may be more than it gave.
+    private(set) var isUnreadable = false
 
     /// What cannot be read ends the journal.
     static func read(_ segment: Segment, from position: Int64, bytes wanted: Int = bytes) -> JournalPiece {
         var bytes = [UInt8](repeating: 0, count: wanted)
-        let count = bytes.withUnsafeMutableBytes { (try? segment.journal.read(into: $0, at: position)) ?? 0 }
+        let read = bytes.withUnsafeMutableBytes { try? segment.journal.read(into: $0, at: position) }
+        let count = read ?? 0
         var piece = JournalPiece()
+        piece.isUnreadable = read == nil
         piece.isEnd = count < wanted
         piece.slots.reserveCapacity(count / DiskFormat.entryBytes)
         bytes.withUnsafeBytes { buffer in

@@ -19,8 +19,8 @@ public final class DiskTier: Sendable {
     /// Bodies up to this size lie in the record of their response.
     public static let inlineBytes = DiskFormat.inlineBytes
     static let readerThreads = 4
-    private static let firstBackOffMilliseconds: Int64 = 1_000
-    private static let lastBackOffMilliseconds: Int64 = 30_000
+    /// For how long a disk that failed is left alone: at first, and at most.
+    static let backOffMilliseconds: ClosedRange<Int64> = 1_000...30_000
     private static let largestOwed = 65_536
     private static let scrubMilliseconds: Int64 = 100
 
@@ -42,13 +42,24 @@ public final class DiskTier: Sendable {
     private let admission: Mutex<AdmissionFilter>
     private let hasBeenFull = Atomic<Bool>(false)
     private let largestBacklogBytes: Int
+    private let backOff: ClosedRange<Int64>
 
     /// Opens the directory behind `volume`, reads its journals, and is ready.
     ///
     /// - Parameters:
     ///   - budgetBytes: what all its files may occupy; at least 4 MiB.
     ///   - backlogBytes: what may wait in memory to be written; beyond it responses that memory evicts are not.
-    public init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int) throws(DiskTierError) {
+    public convenience init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int)
+        throws(DiskTierError)
+    {
+        try self.init(
+            volume: volume, budgetBytes: budgetBytes, backlogBytes: backlogBytes,
+            backOff: Self.backOffMilliseconds)
+    }
+
+    init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int, backOff: ClosedRange<Int64>)
+        throws(DiskTierError)
+    {
         guard budgetBytes >= DiskGeometry.leastBudgetBytes else { throw .tooSmall(budgetBytes) }
         let geometry = DiskGeometry(budgetBytes: budgetBytes)
         let recovered = try DiskRecovery(volume: volume, geometry: geometry)
@@ -65,6 +76,7 @@ public final class DiskTier: Sendable {
         segments = recovered.segments
         account = recovered.account
         largestBacklogBytes = backlogBytes
+        self.backOff = backOff
         hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
         admission = Mutex(AdmissionFilter(windowObjects: 1 << 16))
         queue = Mutex(DiskQueue())
@@ -130,8 +142,13 @@ public final class DiskTier: Sendable {
 
     /// A record that does not prove itself is forgotten, if it is still the one that the index has.
     private func discard(_ entry: DiskIndexEntry) {
-        let gone = index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location)
-        if gone != nil { counters.damagedRecords.add(1) }
+        guard index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location) != nil
+        else {
+            return
+        }
+        counters.damagedRecords.add(1)
+        // A later removal would find nothing to journal, and the next start would find the record again.
+        if entry.kind == .response { journal(.removeVariant, entry.key, entry.variant) }
     }
 
     // MARK: Blocks
@@ -208,15 +225,32 @@ public final class DiskTier: Sendable {
     ///   - isRefresh: the response was freshened (RFC 9111 3.2): written only if it was on disk before.
     ///   - isAdmitted: ``admits(_:)`` said yes before.
     public func insert(_ response: StoredResponse, isRefresh: Bool = false, isAdmitted: Bool = false) {
-        let variant = ResponseCoding.variant(response.secondaryKey, seed: seed)
-        // What it replaces is not found from here on, written or not.
-        let replaced = index.remove(response.key, variant: variant, kind: .response, at: nil)
-        let isAdmitted = isAdmitted || replaced != nil || (!isRefresh && admits(response.key))
-        guard isAdmitted, enqueue(response, variant) else {
-            if isAdmitted { counters.backlogDrops.add(1) } else { counters.refusals.add(1) }
-            if replaced != nil { enqueueRemoval(.removeVariant, response.key, variant) }
-            return
+        let place = DiskQueue.Place(
+            key: response.key, variant: ResponseCoding.variant(response.secondaryKey, seed: seed))
+        let isNew = !isRefresh && !isAdmitted
+        let isKnown = isNew && admits(response.key)
+        let now = SystemClock.monotonic()
+        let (isTaken, wakes) = queue.withLock { queue -> (Bool, Bool) in
+            // What it replaces is not found from here on, written or not.
+            let gone = index.remove(place.key, variant: place.variant, kind: .response, at: nil)
+            let replaces = gone != nil || queue.isWaiting(place)
+            let isTaken = (replaces || isAdmitted || isKnown) && !queue.isSuspended(now)
+            if isTaken {
+                // A larger backlog than this stays where memory has it, and only there.
+                let isHeld = queue.pendingBytes + response.chargedBytes <= largestBacklogBytes
+                queue.append(
+                    isHeld ? .held(response) : .evictable(.init(response: response)), place,
+                    bytes: isHeld ? response.chargedBytes : 0, replaces: replaces)
+            } else if replaces {
+                _ = queue.cancel(place)
+                queue.append(.removal(.removeVariant, place.key, place.variant), bytes: 0)
+            } else {
+                return (false, false)
+            }
+            return (isTaken, queue.startRunning())
         }
+        if !isTaken { counters.refusals.add(1) }
+        if wakes { writer.submit { self.drain() } }
     }
 
     /// Writes one whole block of a body that is still on its way.
@@ -231,66 +265,60 @@ public final class DiskTier: Sendable {
             bytes.readableBytes == block.count
         else { preconditionFailure("\(bytes.readableBytes) bytes at \(offset) are no block") }
         // The fill that it comes from waits for it: what waits in memory is bounded there.
-        return enqueue(nil) { _ in (.block(block.key, bytes, completion), bytes.readableBytes) }
-    }
-
-    /// Removes all variants of `key`. They are found no more when this returns; the journal learns of it soon.
-    public func remove(_ key: Digest128) {
-        let gone = index.remove(key)
-        enqueueRemoval(.removeKey, key, 0, isNeeded: !gone.isEmpty)
-    }
-
-    /// Removes the variant that `response` is.
-    public func remove(_ response: StoredResponse) {
-        let variant = ResponseCoding.variant(response.secondaryKey, seed: seed)
-        let gone = index.remove(response.key, variant: variant, kind: .response, at: nil)
-        enqueueRemoval(.removeVariant, response.key, variant, isNeeded: gone != nil)
-    }
-
-    /// Removes everything.
-    public func removeAll() {
-        index.removeAll()
-        enqueueRemoval(.removeAll, Digest128(high: 0, low: 0), 0)
-    }
-
-    // MARK: The writer
-
-    /// False while the disk is left alone.
-    private func enqueue(_ response: StoredResponse, _ variant: UInt32) -> Bool {
-        enqueue(response.key) { queue in
-            // A larger backlog than this stays where memory has it, and only there.
-            let isHeld = queue.pendingBytes + response.chargedBytes <= largestBacklogBytes
-            return isHeld
-                ? (.response(.held(response), variant), response.chargedBytes)
-                : (.response(.evictable(.init(response: response)), variant), 0)
-        }
-    }
-
-    private func enqueue(_ key: Digest128?, _ makeWork: (borrowing DiskQueue) -> (DiskQueue.Work, bytes: Int))
-        -> Bool
-    {
         let now = SystemClock.monotonic()
         let (isTaken, wakes) = queue.withLock { queue -> (Bool, Bool) in
             guard !queue.isSuspended(now) else { return (false, false) }
-            let (work, bytes) = makeWork(queue)
-            queue.append(work, key, bytes: bytes)
+            queue.append(.block(block.key, bytes, completion), bytes: bytes.readableBytes)
             return (true, queue.startRunning())
         }
         if wakes { writer.submit { self.drain() } }
         return isTaken
     }
 
-    private func enqueueRemoval(
-        _ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32, isNeeded: Bool = true
+    /// Removes all variants of `key`. They are found no more when this returns; the journal learns of it soon.
+    public func remove(_ key: Digest128) {
+        removeNow(.removeKey, key, 0) { queue in
+            let wasWaiting = queue.cancel(key)
+            return !index.remove(key).isEmpty || wasWaiting
+        }
+    }
+
+    /// Removes the variant that `response` is.
+    public func remove(_ response: StoredResponse) {
+        let variant = ResponseCoding.variant(response.secondaryKey, seed: seed)
+        removeNow(.removeVariant, response.key, variant) { queue in
+            let wasWaiting = queue.cancel(DiskQueue.Place(key: response.key, variant: variant))
+            return index.remove(response.key, variant: variant, kind: .response, at: nil) != nil || wasWaiting
+        }
+    }
+
+    /// Removes everything.
+    public func removeAll() {
+        removeNow(.removeAll, Digest128(high: 0, low: 0), 0) { queue in
+            queue.cancelAll()
+            index.removeAll()
+            return true
+        }
+    }
+
+    // MARK: The writer
+
+    /// Takes something out of the index and out of what waits, in one step as far as the writer can see, and has it
+    /// journaled where there was anything.
+    private func removeNow(
+        _ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32,
+        _ removal: (inout DiskQueue) -> Bool
     ) {
         let wakes = queue.withLock { queue -> Bool in
-            // What waits to be written must not come back.
-            let hasPending = queue.cancel(operation == .removeAll ? nil : key)
-            guard isNeeded || hasPending else { return false }
-            queue.append(.removal(operation, key, variant), nil, bytes: 0)
+            guard removal(&queue) else { return false }
+            queue.append(.removal(operation, key, variant), bytes: 0)
             return queue.startRunning()
         }
         if wakes { writer.submit { self.drain() } }
+    }
+
+    private func journal(_ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32) {
+        removeNow(operation, key, variant) { _ in true }
     }
 
     /// Writes what waits, batch by batch. On the writer's thread.
@@ -303,26 +331,32 @@ public final class DiskTier: Sendable {
     }
 
     private func writeBatch(_ batch: [DiskQueue.Item]) {
-        var owed: [DiskQueue.Item] = []
-        var isFailed = queue.withLock { $0.isSuspended(SystemClock.monotonic()) }
         log.withLock { log in
-            for item in batch {
+            let isSuspended = queue.withLock { $0.isSuspended(SystemClock.monotonic()) }
+            let owed = isSuspended ? [] : queue.withLock { $0.takeOwed() }
+            var failure: DiskError?
+            var done = 0
+            if !isSuspended {
                 do throws(DiskError) {
-                    if isFailed {
-                        skip(item, &owed)
-                    } else {
+                    for item in owed { try write(item, &log) }
+                    for item in batch {
                         try write(item, &log)
+                        done += 1
                     }
+                    try log.commit()
                 } catch {
-                    isFailed = true
-                    suspend(error)
-                    skip(item, &owed)
+                    failure = error
                 }
-                queue.withLock { $0.finish(item) }
             }
-            guard !isFailed else { return }
+            if let failure { suspend(failure) }
+            if isSuspended || failure != nil {
+                // Entries that were not committed are lost with those that were not made.
+                for item in batch[done...] { giveUp(item) }
+                owe(owed + batch)
+            }
+            queue.withLock { queue in for item in batch { queue.finish(item) } }
+            guard !isSuspended, failure == nil else { return }
             do throws(DiskError) {
-                try log.commit()
                 try log.reclaimStep { self.isResident($0) }
                 try log.commit()
             } catch {
@@ -332,7 +366,6 @@ public final class DiskTier: Sendable {
             hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
             queue.withLock { $0.succeeded() }
         }
-        if !owed.isEmpty { owe(owed) }
     }
 
     private func write(_ item: DiskQueue.Item, _ log: inout DiskLog) throws(DiskError) {
@@ -340,23 +373,49 @@ public final class DiskTier: Sendable {
         case .removal(let operation, let key, let variant):
             try log.appendRemoval(operation, key: key, variant: variant)
         case .block(let key, let bytes, let completion):
-            let isWritten = try log.append(.block, key: key, variant: 0, head: [], body: bytes)
-            completion(isWritten)
+            completion(try append(bytes, asBlock: key, &log))
         case .response(let reference, let variant):
-            guard !queue.withLock({ $0.isCancelled(item) }) else { return }
-            guard let response = reference.response else {
-                counters.backlogDrops.add(1)
+            guard try !write(reference, variant, item, &log), item.replaces, let key = item.place?.key else {
                 return
             }
-            guard let body = try writeBody(of: response, &log) else {
-                counters.refusals.add(1)
-                return
+            // What it would have replaced must not be found again.
+            try log.appendRemoval(.removeVariant, key: key, variant: variant)
+        }
+    }
+
+    /// False where the response is not written.
+    private func write(
+        _ reference: DiskQueue.Reference, _ variant: UInt32, _ item: DiskQueue.Item, _ log: inout DiskLog
+    ) throws(DiskError) -> Bool {
+        guard !queue.withLock({ $0.isCancelled(item) }) else { return false }
+        guard let response = reference.response else {
+            counters.backlogDrops.add(1)
+            return false
+        }
+        guard let body = try writeBody(of: response, &log) else {
+            counters.refusals.add(1)
+            return false
+        }
+        let isWritten = try log.append(
+            .response, key: response.key, variant: variant,
+            head: ResponseCoding.encode(response, body.section), body: body.inline
+        ) { entry in
+            queue.withLock { queue in
+                guard !queue.isCancelled(item) else { return false }
+                index.put(entry)
+                return true
             }
-            let isWritten = try log.append(
-                .response, key: response.key, variant: variant,
-                head: ResponseCoding.encode(response, body.section), body: body.inline
-            ) { !queue.withLock { $0.isCancelled(item) } }
-            if isWritten { counters.insertions.add(1) }
+        }
+        if isWritten { counters.insertions.add(1) }
+        return isWritten
+    }
+
+    private func append(_ bytes: ByteBuffer, asBlock key: Digest128, _ log: inout DiskLog) throws(DiskError)
+        -> Bool
+    {
+        try log.append(.block, key: key, variant: 0, head: [], body: bytes) { entry in
+            index.put(entry)
+            return true
         }
     }
 
@@ -383,9 +442,7 @@ public final class DiskTier: Sendable {
         var offset: Int64 = 0
         while let block = blocks.block(at: offset, of: length) {
             if !isStored(block), let bytes = sparse.bytes(of: block.range) {
-                guard try log.append(.block, key: block.key, variant: 0, head: [], body: bytes) else {
-                    return nil
-                }
+                guard try append(bytes, asBlock: block.key, &log) else { return nil }
             }
             offset = block.range.upperBound
         }
@@ -396,15 +453,15 @@ public final class DiskTier: Sendable {
 
     // MARK: A disk that fails
 
-    private func skip(_ item: DiskQueue.Item, _ owed: inout [DiskQueue.Item]) {
+    private func giveUp(_ item: DiskQueue.Item) {
         switch item.work {
-        case .removal: owed.append(item)
+        case .removal: break
         case .block(_, _, let completion): completion(false)
         case .response: counters.backlogDrops.add(1)
         }
     }
 
-    /// Removals that the journal could not take are owed to it: without them, what was removed would be found again
+    /// What the journal could not take is owed to it: without it, what was removed or replaced would be found again
     /// after a restart.
     private func owe(_ items: [DiskQueue.Item]) {
         queue.withLock { queue in
@@ -420,8 +477,7 @@ public final class DiskTier: Sendable {
         counters.errors.add(1)
         queue.withLock {
             $0.suspend(
-                error, now: SystemClock.monotonic(), first: Self.firstBackOffMilliseconds,
-                last: Self.lastBackOffMilliseconds)
+                error, now: SystemClock.monotonic(), first: backOff.lowerBound, last: backOff.upperBound)
         }
     }
 
@@ -430,8 +486,8 @@ public final class DiskTier: Sendable {
     public func retry() {
         let wakes = queue.withLock { queue -> Bool in
             guard queue.isDegraded, !queue.isSuspended(SystemClock.monotonic()) else { return false }
-            // Without anything owed there is still the question whether the disk is back.
-            queue.appendOwed()
+            // A removal of nothing: with nothing owed there is still the question whether the disk is back.
+            queue.append(.removal(.removeKey, Digest128(high: 0, low: 0), 0), bytes: 0)
             return queue.startRunning()
         }
         if wakes { writer.submit { self.drain() } }
