@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test bench lint format clean libraries test-tools bench-tools
+.PHONY: help run build test fault bench lint format clean libraries test-tools bench-tools
 
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
@@ -54,11 +54,19 @@ run: build ## build, then start a node, an origin and a page that shows what hap
 build: libraries ## the release binary, .build/release/rockpool
 	$(BUILD) -c release --product rockpool
 
-test: libraries test-tools ## unit and end-to-end tests, then a real documentation tree mirrored through the node
+test: libraries test-tools ## unit and end-to-end tests, a documentation tree mirrored through the node, kill -9
 	$(BUILD) --build-tests
 	$(BUILD) -c release --product rockpool
 	$(TEST)
 	Tests/Mirror/mirror.sh $(RELEASE)
+	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 12
+
+fault: libraries test-tools ## the fault suites at length: a simulated disk, then 200 rounds of kill -9 (about 20 minutes)
+	$(BUILD) --build-tests
+	$(BUILD) -c release --product rockpool
+	ROCKPOOL_FAULT_ROUNDS=$${ROCKPOOL_FAULT_ROUNDS:-4000} $(TEST) --skip-build --filter FaultTests
+	python3 Tests/Fault/crash.py --binary $(RELEASE) --prove
+	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 200 $(FAULT_OPTIONS)
 
 bench: build bench-tools ## us beside nginx in the same run; BENCH_OPTIONS="--rounds 5 --rows hit-1KiB,miss"
 	python3 Benchmarks/bench.py --binary $(RELEASE) $(BENCH_OPTIONS)

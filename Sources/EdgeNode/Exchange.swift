@@ -185,6 +185,12 @@ public final class Exchange: @unchecked Sendable {
                 context.continueAlone(self, mayCollapse: head.isReusable)
                 return
             }
+            if !isLeader, !view.isKeeping, case .streaming = view.phase, head.hasBody {
+                // What is not kept is held for one reader: with more, the slowest would set the pace.
+                fill.detach(self)
+                context.continueAlone(self, mayCollapse: false)
+                return
+            }
             respond(fill, head, view, isLeader: isLeader)
         }
     }

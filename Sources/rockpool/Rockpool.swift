@@ -10,7 +10,7 @@ struct Rockpool: AsyncParsableCommand {
         commandName: "rockpool",
         abstract: "An origin-pull CDN edge cache node.",
         version: Version.text,
-        subcommands: [ServeCommand.self, DemoCommand.self, CheckCommand.self])
+        subcommands: [ServeCommand.self, DemoCommand.self, CheckCommand.self, StatusCommand.self])
 
     /// Signals that would end the process before its services listen for them are ignored first thing.
     static func main() async {

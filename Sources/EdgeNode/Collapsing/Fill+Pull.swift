@@ -149,7 +149,7 @@ extension Fill {
         var isRefused = false
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
         let spool = keep && wanted > 0 ? makeSpool(head, bytes: Int64(wanted)) : nil
-        let needed = spool == nil ? wanted : min(wanted, Spool.memoryBytes)
+        let needed = spool.map { min(wanted, $0.memoryBytes) } ?? wanted
         let reserved = needed > 0 && node.store.reserveFill(bytes: needed) ? needed : 0
         let slab = spool == nil && reserved > 0 ? node.makeSlab(reserved) : nil
         state.withLock { state in

@@ -7,20 +7,33 @@ import Synchronization
 
 /// A body that goes to disk block by block as it comes, because it is too large to be held in memory.
 struct Spool: Sendable {
-    /// What such a fill may hold in memory: blocks on their way to the disk, and the newest for its readers.
-    static let memoryBytes = 12 << 20
-    static let tail: Int64 = 4 << 20
-    static let aheadBytes: Int64 = 8 << 20
+    private static let largestAheadBytes: Int64 = 8 << 20
 
     let blocks: DiskBlocks
     let blockBytes: Int64
     let completeLength: Int64
     /// Where the body that the pull brings begins in the representation.
     let base: Int64
+    /// What may wait in memory to be written.
+    let aheadBytes: Int64
     /// Bytes that were handed to the disk and are not written yet.
     var unwritten: Int64 = 0
     /// Of what the pull brought, how much was handed on.
     var handed: Int64 = 0
+
+    init(blocks: DiskBlocks, blockBytes: Int, completeLength: Int64, base: Int64, memoryBytes: Int64) {
+        self.blocks = blocks
+        self.blockBytes = Int64(blockBytes)
+        self.completeLength = completeLength
+        self.base = base
+        aheadBytes = max(2 * Int64(blockBytes), min(Self.largestAheadBytes, memoryBytes / 8))
+    }
+
+    /// The newest bytes, held for readers that keep up.
+    var tailBytes: Int64 { aheadBytes / 2 }
+
+    /// What such a fill may hold in memory.
+    var memoryBytes: Int { Int(aheadBytes + tailBytes + 2 * blockBytes) }
 
     /// The first offset of the representation after `offset` at which a block ends.
     func blockEnd(after offset: Int64) -> Int64 {
@@ -39,8 +52,8 @@ extension Fill {
             return nil
         }
         return Spool(
-            blocks: disk.blocks(id), blockBytes: Int64(disk.blockBytes), completeLength: length,
-            base: head.part?.range.lowerBound ?? 0)
+            blocks: disk.blocks(id), blockBytes: disk.blockBytes, completeLength: length,
+            base: head.part?.range.lowerBound ?? 0, memoryBytes: node.maxInMemoryBytes)
     }
 
     /// Where readers find what is in memory no more; nil for a fill that does not go to disk.
@@ -51,7 +64,7 @@ extension Fill {
     }
 
     func isAheadOfDisk(_ state: borrowing State) -> Bool {
-        state.isKeeping && (state.spool?.unwritten ?? 0) >= Spool.aheadBytes
+        state.isKeeping && (state.spool.map { $0.unwritten >= $0.aheadBytes } ?? false)
     }
 
     /// Appends body bytes to chunks that end where blocks end, and hands on what is whole.
@@ -124,11 +137,11 @@ extension Fill {
         let written = spool.handed - spool.unwritten
         while let first = state.chunks.first {
             let end = state.chunkBase + Int64(first.readableBytes)
-            guard end <= written, state.received - end >= Spool.tail else { break }
+            guard end <= written, state.received - end >= spool.tailBytes else { break }
             state.chunkBase = end
             state.chunks.removeFirst()
         }
-        guard state.isPaused, spool.unwritten <= Spool.aheadBytes / 2 else { return nil }
+        guard state.isPaused, spool.unwritten <= spool.aheadBytes / 2 else { return nil }
         state.isPaused = false
         return state.handle
     }

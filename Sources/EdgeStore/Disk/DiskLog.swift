@@ -11,7 +11,7 @@ import Synchronization
 /// What a power cut may take is what was written since the last sync: a record whose bytes did not arrive fails its
 /// checksum, and so does a journal entry. The journal is only ever believed about records that prove themselves.
 struct DiskLog {
-    let volume: any DiskVolume
+    private var volume: any DiskVolume
     let identity: VolumeIdentity
     let geometry: DiskGeometry
     let index: DiskIndex
@@ -179,6 +179,14 @@ struct DiskLog {
         }
         current.unsyncedBytes = 0
         open = current
+    }
+
+    /// Ends the log: what was written is durable, and the directory is let go.
+    mutating func close() {
+        try? sync()
+        open = nil
+        victim = nil
+        volume = ClosedVolume()
     }
 
     // MARK: Segments
@@ -357,4 +365,17 @@ struct DiskLog {
             kind, key: entry.key, variant: entry.variant, head: record.head, body: record.body, uses: uses
         ) { [index] in index.move($0, from: location) }
     }
+}
+
+/// What a closed log writes to.
+private struct ClosedVolume: DiskVolume {
+    func list() throws(DiskError) -> [String] { throw DiskError(.list, "closed", EBADF) }
+    func open(_ name: String, create: Bool) throws(DiskError) -> any DiskFile {
+        throw DiskError(.open, name, EBADF)
+    }
+    func remove(_ name: String) throws(DiskError) { throw DiskError(.remove, name, EBADF) }
+    func rename(_ name: String, to newName: String) throws(DiskError) {
+        throw DiskError(.rename, name, EBADF)
+    }
+    func syncDirectory() throws(DiskError) { throw DiskError(.syncDirectory, "closed", EBADF) }
 }

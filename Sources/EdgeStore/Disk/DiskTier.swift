@@ -22,7 +22,7 @@ public final class DiskTier: Sendable {
     /// For how long a disk that failed is left alone: at first, and at most.
     static let backOffMilliseconds: ClosedRange<Int64> = 1_000...30_000
     private static let largestOwed = 65_536
-    private static let scrubMilliseconds: Int64 = 100
+    private static let scrubbedJournalBytes = 64 * DiskFormat.entryBytes
 
     public let recovery: RecoveryReport
     /// Under which keys and identities are computed; it outlives the process, or nothing would be found again.
@@ -83,11 +83,12 @@ public final class DiskTier: Sendable {
         self.log = Mutex(log)
     }
 
-    /// Writes what waits, and ends the threads.
+    /// Writes what waits, ends the threads and lets the directory go.
     public func shutdown() {
         writer.stop()
         readers.stop()
-        log.withLock { log in try? log.sync() }
+        resident.withLock { $0 = nil }
+        log.withLock { $0.close() }
     }
 
     // MARK: Looking up
@@ -535,10 +536,12 @@ public final class DiskTier: Sendable {
                 continue
             }
             let piece = JournalPiece.read(
-                segment, from: position.journalOffset, bytes: DiskFormat.entryBytes * 64)
-            for entry in piece.slots.compactMap({ $0 }) { rest -= scrub(entry, in: segment) }
-            position.journalOffset += Int64(DiskFormat.entryBytes * 64)
-            if piece.isEnd {
+                segment, from: position.journalOffset, bytes: Self.scrubbedJournalBytes)
+            for slot in piece.slots where rest > 0 {
+                position.journalOffset += Int64(DiskFormat.entryBytes)
+                if let slot { rest -= scrub(slot, in: segment) }
+            }
+            if piece.isEnd, rest > 0 {
                 generations.removeFirst()
                 position = ScrubPosition(generation: generation &+ 1)
             }
