@@ -349,7 +349,7 @@ struct SimulatedDisk: Sendable {
 
     private static func extend(_ content: inout [UInt8], to size: Int) {
         if content.count < size {
-            content.append(contentsOf: repeatElement(0, count: size - content.count))
+            content.append(contentsOf: [UInt8](repeating: 0, count: size - content.count))
         }
     }
 

@@ -84,7 +84,12 @@ final class SimulatedVolume: DiskVolume, Sendable, CustomStringConvertible {
 
     let seed: UInt64
     private let disk: Mutex<SimulatedDisk>
-    private let hook = Mutex<(@Sendable (Operation) -> Void)?>(nil)
+    /// In a structure: a mutex over a bare closure wraps it once more at every access (Swift 6.3).
+    private struct Hook {
+        let body: @Sendable (Operation) -> Void
+    }
+
+    private let hook = Mutex<Hook?>(nil)
 
     /// An empty volume; `capacityBytes` nil: without limit.
     init(seed: UInt64, capacityBytes: Int? = nil) {
@@ -200,8 +205,8 @@ final class SimulatedVolume: DiskVolume, Sendable, CustomStringConvertible {
 
     /// Called before every operation, outside all locks.
     var beforeOperation: (@Sendable (Operation) -> Void)? {
-        get { hook.withLock { $0 } }
-        set { hook.withLock { $0 = newValue } }
+        get { hook.withLock { $0 }?.body }
+        set { hook.withLock { $0 = newValue.map { Hook(body: $0) } } }
     }
 
     /// The names that a reader sees, in order; no operation.

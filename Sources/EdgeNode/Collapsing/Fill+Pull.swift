@@ -148,9 +148,16 @@ extension Fill {
         var cancelled: PullHandle?
         var isRefused = false
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
-        let spool = keep && wanted > 0 ? makeSpool(head, bytes: Int64(wanted)) : nil
-        let needed = spool.map { min(wanted, $0.memoryBytes) } ?? wanted
-        let reserved = needed > 0 && node.store.reserveFill(bytes: needed) ? needed : 0
+        let isLarge = Int64(wanted) > node.spooledBytes
+        var reserved = wanted > 0 && !isLarge && node.store.reserveFill(bytes: wanted) ? wanted : 0
+        var needed = wanted
+        var spool: Spool?
+        // What memory has no room for goes to disk as it comes.
+        if reserved < wanted, let made = makeSpool(head, bytes: Int64(wanted)) {
+            spool = made
+            needed = min(wanted, made.memoryBytes)
+        }
+        if reserved < needed, node.store.reserveFill(bytes: needed) { reserved = needed }
         let slab = spool == nil && reserved > 0 ? node.makeSlab(reserved) : nil
         state.withLock { state in
             state.head = head

@@ -44,7 +44,7 @@ struct Spool: Sendable {
 extension Fill {
     /// Whether, and under which identity, a body of `bytes` goes to disk as it comes.
     func makeSpool(_ head: FillHead, bytes: Int64) -> Spool? {
-        guard let disk = node.store.disk, bytes > node.spooledBytes, bytes <= disk.largestBodyBytes,
+        guard let disk = node.store.disk, bytes > Int64(DiskTier.inlineBytes), bytes <= disk.largestBodyBytes,
             disk.admits(plan.key)
         else { return nil }
         let length = head.part?.completeLength ?? bytes

@@ -87,7 +87,7 @@ public final class DiskTier: Sendable {
     public func shutdown() {
         writer.stop()
         readers.stop()
-        resident.withLock { $0 = nil }
+        residency.withLock { $0 = nil }
         log.withLock { $0.close() }
     }
 
@@ -496,15 +496,20 @@ public final class DiskTier: Sendable {
 
     // MARK: Memory beside
 
-    private let resident = Mutex<(@Sendable (Digest128) -> Bool)?>(nil)
+    /// In a structure of its own: a mutex over a bare closure wraps it once more at every access (Swift 6.3).
+    private struct Residency {
+        let isResident: @Sendable (Digest128) -> Bool
+    }
+
+    private let residency = Mutex<Residency?>(nil)
 
     /// Tells which keys memory holds: they are in use, though the disk does not see it.
     func setResidency(_ isResident: @escaping @Sendable (Digest128) -> Bool) {
-        resident.withLock { $0 = isResident }
+        residency.withLock { $0 = Residency(isResident: isResident) }
     }
 
     private func isResident(_ key: Digest128) -> Bool {
-        resident.withLock { $0 }?(key) ?? false
+        residency.withLock { $0 }?.isResident(key) ?? false
     }
 
     // MARK: Scrubbing and accounts
