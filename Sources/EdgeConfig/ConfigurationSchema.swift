@@ -55,7 +55,8 @@ enum ConfigurationSchema {
             "cache.memory", .size(1 << 20...1 << 46), default: "256MiB",
             "Memory for stored responses, index and buffers together."),
         SchemaKey(
-            "cache.disk", .size(1 << 20...1 << 50), default: "10GiB", "Room on disk for stored responses."),
+            "cache.disk", .size(0...1 << 50), default: "10GiB",
+            "Room on disk for stored responses, at least 4MiB; 0 for no disk tier."),
         SchemaKey(
             "cache.maxResponse", .size(1...1 << 46), default: "4GiB",
             "The largest body that is stored; a larger one is passed through."),

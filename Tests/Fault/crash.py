@@ -213,7 +213,6 @@ class Mode:
         if not ready:
             return False
         self.order("up")
-        ledger.is_damaged = False
         if plan.ending != "go on":
             if plan.ending == "kill":
                 self.node.kill()

@@ -151,8 +151,6 @@ class Ledger:
         self.reported = collections.Counter()
         self.wrong_count = 0
         self.killed_at = None
-        # Files were damaged and the origin is down: what is missing cannot be pulled.
-        self.is_damaged = False
         self.origin_is_up = True
         self.in_flight = 0
         self.remarks = collections.Counter()
@@ -230,7 +228,6 @@ class Ledger:
     def forget(self):
         """The files were damaged: nothing has to be there, and an old version may come back."""
         with self.lock:
-            self.is_damaged = True
             self.received.clear()
             self.floor = [0] * len(self.floor)
             self.settled_floor = {}
@@ -244,7 +241,7 @@ class Ledger:
         with self.lock:
             self.asked += 1
         if answer.error and not given_up:
-            if self.is_damaged and answer.status:
+            if not self.origin_is_up and answer.status and (spec.number, variant) in self.suspect:
                 # A block turned out to be damaged in the middle of an answer, and the origin is down: an end that
                 # nobody can take for the whole is all there is left to do.
                 with self.lock:

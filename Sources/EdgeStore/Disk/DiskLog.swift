@@ -210,6 +210,7 @@ struct DiskLog {
             // Whatever reclaiming had not come to goes with its segment.
             if victim == nil { beginVictim() }
             try finishVictim()
+            account.settle()
         }
         try openSegment()
     }

@@ -48,7 +48,7 @@ struct DiskRecovery {
 
     let index = DiskIndex()
     let segments = SegmentTable()
-    let account = OccupancyAccount()
+    let account: OccupancyAccount
     private(set) var order: [UInt32] = []
     private(set) var nextGeneration: UInt32 = 1
     /// The newest segment, where it can be written further.
@@ -59,8 +59,9 @@ struct DiskRecovery {
     private let volume: any DiskVolume
     private let geometry: DiskGeometry
 
-    init(volume: any DiskVolume, geometry: DiskGeometry) throws(DiskTierError) {
+    init(volume: any DiskVolume, geometry: DiskGeometry, closer: WorkerThreads? = nil) throws(DiskTierError) {
         self.volume = volume
+        account = OccupancyAccount(closer: closer)
         self.geometry = geometry
         identity = .random()
         let started = SystemClock.monotonic()

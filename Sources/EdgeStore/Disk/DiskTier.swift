@@ -36,8 +36,9 @@ public final class DiskTier: Sendable {
     private let account: OccupancyAccount
     private let counters: DiskCounters
     private let log: Mutex<DiskLog>
-    private let readers = WorkerThreads(count: readerThreads)
-    private let writer = WorkerThreads(count: 1)
+    private let readers: WorkerThreads
+    private let writer: WorkerThreads
+    private let closer: WorkerThreads
     private let queue: Mutex<DiskQueue>
     private let admission: Mutex<AdmissionFilter>
     private let hasBeenFull = Atomic<Bool>(false)
@@ -62,7 +63,17 @@ public final class DiskTier: Sendable {
     {
         guard budgetBytes >= DiskGeometry.leastBudgetBytes else { throw .tooSmall(budgetBytes) }
         let geometry = DiskGeometry(budgetBytes: budgetBytes)
-        let recovered = try DiskRecovery(volume: volume, geometry: geometry)
+        let closer = WorkerThreads(count: 1)
+        let recovered: DiskRecovery
+        do {
+            recovered = try DiskRecovery(volume: volume, geometry: geometry, closer: closer)
+        } catch {
+            closer.stop()
+            throw error
+        }
+        self.closer = closer
+        readers = WorkerThreads(count: Self.readerThreads)
+        writer = WorkerThreads(count: 1)
         let counters = DiskCounters()
         let log = DiskLog(
             volume: volume, identity: recovered.identity, geometry: geometry, recovered: recovered,
@@ -89,6 +100,7 @@ public final class DiskTier: Sendable {
         readers.stop()
         residency.withLock { $0 = nil }
         log.withLock { $0.close() }
+        closer.stop()
     }
 
     // MARK: Looking up
@@ -180,6 +192,10 @@ public final class DiskTier: Sendable {
     }
 
     func isStored(_ block: DiskBlock) -> Bool { !index.find(block.key, kind: .block).isEmpty }
+
+    private func isProved(_ block: DiskBlock) -> Bool {
+        index.find(block.key, kind: .block).first?.isVerified ?? false
+    }
 
     func region(of block: DiskBlock) -> DiskRegion? {
         guard let entry = index.find(block.key, kind: .block).first, entry.isVerified,
@@ -442,7 +458,8 @@ public final class DiskTier: Sendable {
         }
         var offset: Int64 = 0
         while let block = blocks.block(at: offset, of: length) {
-            if !isStored(block), let bytes = sparse.bytes(of: block.range) {
+            // What an earlier pull left counts only once it was checked.
+            if !isProved(block), let bytes = sparse.bytes(of: block.range) {
                 guard try append(bytes, asBlock: block.key, &log) else { return nil }
             }
             offset = block.range.upperBound

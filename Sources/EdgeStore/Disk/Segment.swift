@@ -27,12 +27,43 @@ public final class Segment: Sendable {
         account.add(occupiedBytes)
     }
 
-    deinit { account.add(-occupiedBytes) }
+    /// The last reader may be an event loop, and closing a file that was removed gives its space back, which takes
+    /// milliseconds: so the account's thread does it.
+    deinit {
+        account.close(ClosingFiles([file, journal]), bytes: occupiedBytes)
+    }
+}
+
+/// Files that are about to be closed.
+private final class ClosingFiles: Sendable {
+    private let files: Mutex<[any DiskFile]>
+
+    init(_ files: [any DiskFile]) { self.files = Mutex(files) }
+
+    func close() { files.withLock { $0 = [] } }
 }
 
 /// The bytes that segments occupy, those included that were removed and are still being read.
 final class OccupancyAccount: Sendable {
     private let total = Atomic<Int64>(0)
+    private let closer: WorkerThreads?
+
+    /// - Parameter closer: a single thread that closes files; without one, whoever lets go last closes them.
+    init(closer: WorkerThreads? = nil) { self.closer = closer }
+
+    fileprivate func close(_ files: ClosingFiles, bytes: Int64) {
+        let closing: WorkerThreads.Job = {
+            files.close()
+            self.add(-bytes)
+        }
+        if closer?.submit(closing) != true { closing() }
+    }
+
+    /// Waits until what was let go is closed; whoever makes room needs it gone.
+    func settle() {
+        let gate = WorkerGate()
+        if closer?.submit({ gate.open() }) == true { gate.wait() }
+    }
 
     var bytes: Int64 { total.load(ordering: .relaxed) }
 
