@@ -1,4 +1,5 @@
 import EdgeAdmin
+import EdgeNode
 import EdgeStore
 import Foundation
 
@@ -24,14 +25,15 @@ struct CacheDirectory {
 
     /// The disk tier in this directory, nil where its budget is 0. A directory that cannot be used ends the start:
     /// a node that silently kept nothing would be noticed at its next restart, too late.
-    func openDisk(budgetBytes: Int64, memoryBytes: Int64) throws -> DiskTier? {
-        guard budgetBytes > 0 else { return nil }
+    func openDisk(_ cache: NodeConfiguration.Cache) throws -> DiskTier? {
+        guard cache.diskBytes > 0 else { return nil }
         let place = path + "/store"
         do {
             let volume = try POSIXVolume(directory: place)
             return try DiskTier(
-                volume: volume, budgetBytes: budgetBytes,
-                backlogBytes: Int(min(64 << 20, max(4 << 20, memoryBytes / 16))))
+                volume: volume, budgetBytes: cache.diskBytes,
+                backlogBytes: Int(min(64 << 20, max(4 << 20, cache.memoryBytes / 16))),
+                maxVariants: cache.maxVariants)
         } catch let error as DiskError where error.operation == .lock {
             throw StartError(
                 "cache directory \(place): another node uses it; name one of its own, with --cache-dir")

@@ -33,8 +33,7 @@ struct NodeService: Sendable {
         var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
         let directory = try CacheDirectory(configuration.cache.directory)
-        let disk = try directory.openDisk(
-            budgetBytes: configuration.cache.diskBytes, memoryBytes: configuration.cache.memoryBytes)
+        let disk = try directory.openDisk(configuration.cache)
         defer { disk?.shutdown() }
         if let found = disk?.recovery {
             logger.notice(

@@ -9,17 +9,21 @@ struct StoreMaintenance: Service {
     static let intervalMilliseconds = 200
     /// What of the disk is checked against its checksums in each interval: 1 TiB in less than a week.
     static let scrubbedBytes: Int64 = 512 << 10
+    static let placeCheckRounds = 10
     let node: Node
 
     func run() async throws {
         let residentAtStart = Self.residentBytes()
         var trimmedAt: UInt64 = 0
         var scrubbed = ScrubPosition()
+        var rounds = 0
         while !Task.isShuttingDownGracefully {
             try? await cancelWhenGracefulShutdown {
                 try await Task.sleep(for: .milliseconds(Self.intervalMilliseconds))
             }
+            rounds += 1
             node.store.disk?.retry()
+            if rounds % Self.placeCheckRounds == 0 { node.store.disk?.checkPlace() }
             node.store.disk?.scrub(bytes: Self.scrubbedBytes, from: &scrubbed)
             let snapshot = node.store.memory.snapshot
             guard snapshot.evictedBytes - trimmedAt > UInt64(max(1, snapshot.budgetBytes / 16)) else {

@@ -38,8 +38,8 @@ final class DiskIndex: Sendable {
     // MARK: - Lookup
 
     /// Whether a response is stored under `key`, in any variant. Allocates nothing.
-    func contains(_ key: Digest128) -> Bool {
-        shard(key).table.withLock { $0.contains(key, kind: .response) }
+    func contains(_ key: Digest128, kind: DiskIndexEntry.Kind = .response) -> Bool {
+        shard(key).table.withLock { $0.contains(key, kind: kind) }
     }
 
     /// All entries of this kind under `key`, in no order.

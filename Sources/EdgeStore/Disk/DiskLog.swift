@@ -181,6 +181,14 @@ struct DiskLog {
         open = current
     }
 
+    /// Begins anew where the volume file has gone: the directory was removed, or replaced. What is still open stays
+    /// readable.
+    mutating func checkPlace() throws(DiskError) {
+        guard try !volume.list().contains(DiskFormat.volumeName) else { return }
+        open = nil
+        try DiskRecovery.writeVolume(identity, to: volume)
+    }
+
     /// Ends the log: what was written is durable, and the directory is let go.
     mutating func close() {
         try? sync()

@@ -70,7 +70,10 @@ struct DiskRecovery {
         let headers = try readHeaders(names, whole)
         if let known = headers.identity { identity = known }
         try drop(halves)
-        if !headers.hasVolume { try writeVolume() }
+        if !headers.hasVolume {
+            let identity = identity
+            try Self.disk { () throws(DiskError) in try Self.writeVolume(identity, to: volume) }
+        }
         for generation in whole {
             if headers.proved[generation] == identity {
                 try read(generation)
@@ -154,26 +157,24 @@ struct DiskRecovery {
     }
 
     /// Written beside and renamed, so that there is never half of one.
-    private func writeVolume() throws(DiskTierError) {
+    static func writeVolume(_ identity: VolumeIdentity, to volume: any DiskVolume) throws(DiskError) {
         let name = DiskFormat.volumeName
         let bytes = VolumeIdentity.header(DiskFormat.volumeMagic, identity, generation: 0)
-        try Self.disk { () throws(DiskError) in
-            let fresh = name + ".new"
-            try? volume.remove(fresh)
-            let file = try volume.open(fresh, create: true)
-            let result: Result<Void, DiskError> = bytes.withUnsafeBytes { bytes in
-                do throws(DiskError) {
-                    try file.write([bytes], at: 0)
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
+        let fresh = name + ".new"
+        try? volume.remove(fresh)
+        let file = try volume.open(fresh, create: true)
+        let result: Result<Void, DiskError> = bytes.withUnsafeBytes { bytes in
+            do throws(DiskError) {
+                try file.write([bytes], at: 0)
+                return .success(())
+            } catch {
+                return .failure(error)
             }
-            try result.get()
-            try file.sync()
-            try volume.rename(fresh, to: name)
-            try volume.syncDirectory()
         }
+        try result.get()
+        try file.sync()
+        try volume.rename(fresh, to: name)
+        try volume.syncDirectory()
     }
 
     // MARK: Segments

@@ -22,7 +22,7 @@ public final class DiskTier: Sendable {
     /// For how long a disk that failed is left alone: at first, and at most.
     static let backOffMilliseconds: ClosedRange<Int64> = 1_000...30_000
     private static let largestOwed = 65_536
-    private static let scrubbedJournalBytes = 64 * DiskFormat.entryBytes
+    static let scrubbedJournalBytes = 64 * DiskFormat.entryBytes
 
     public let recovery: RecoveryReport
     /// Under which keys and identities are computed; it outlives the process, or nothing would be found again.
@@ -30,37 +30,40 @@ public final class DiskTier: Sendable {
     /// Bodies beyond ``inlineBytes`` are written in blocks of this size.
     public let blockBytes: Int
 
-    private let geometry: DiskGeometry
-    private let index: DiskIndex
-    private let segments: SegmentTable
-    private let account: OccupancyAccount
-    private let counters: DiskCounters
+    let geometry: DiskGeometry
+    let index: DiskIndex
+    let segments: SegmentTable
+    let account: OccupancyAccount
+    let counters: DiskCounters
     private let log: Mutex<DiskLog>
-    private let readers: WorkerThreads
-    private let writer: WorkerThreads
+    let readers: WorkerThreads
+    let writer: WorkerThreads
     private let closer: WorkerThreads
-    private let queue: Mutex<DiskQueue>
+    let queue: Mutex<DiskQueue>
     private let admission: Mutex<AdmissionFilter>
     private let hasBeenFull = Atomic<Bool>(false)
     private let largestBacklogBytes: Int
     private let backOff: ClosedRange<Int64>
+    private let maxVariants: Int
 
     /// Opens the directory behind `volume`, reads its journals, and is ready.
     ///
     /// - Parameters:
     ///   - budgetBytes: what all its files may occupy; at least 4 MiB.
     ///   - backlogBytes: what may wait in memory to be written; beyond it responses that memory evicts are not.
-    public convenience init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int)
-        throws(DiskTierError)
-    {
+    ///   - maxVariants: stored responses for one primary key.
+    public convenience init(
+        volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int, maxVariants: Int = 64
+    ) throws(DiskTierError) {
         try self.init(
-            volume: volume, budgetBytes: budgetBytes, backlogBytes: backlogBytes,
+            volume: volume, budgetBytes: budgetBytes, backlogBytes: backlogBytes, maxVariants: maxVariants,
             backOff: Self.backOffMilliseconds)
     }
 
-    init(volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int, backOff: ClosedRange<Int64>)
-        throws(DiskTierError)
-    {
+    init(
+        volume: any DiskVolume, budgetBytes: Int64, backlogBytes: Int, maxVariants: Int = 64,
+        backOff: ClosedRange<Int64>
+    ) throws(DiskTierError) {
         guard budgetBytes >= DiskGeometry.leastBudgetBytes else { throw .tooSmall(budgetBytes) }
         let geometry = DiskGeometry(budgetBytes: budgetBytes)
         let closer = WorkerThreads(count: 1)
@@ -88,6 +91,7 @@ public final class DiskTier: Sendable {
         account = recovered.account
         largestBacklogBytes = backlogBytes
         self.backOff = backOff
+        self.maxVariants = maxVariants
         hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
         admission = Mutex(AdmissionFilter(windowObjects: 1 << 16))
         queue = Mutex(DiskQueue())
@@ -101,130 +105,6 @@ public final class DiskTier: Sendable {
         residency.withLock { $0 = nil }
         log.withLock { $0.close() }
         closer.stop()
-    }
-
-    // MARK: Looking up
-
-    /// Whether anything is on disk under `key`: a look at the index, for event loops.
-    public func mayHold(_ key: Digest128) -> Bool { index.contains(key) }
-
-    /// Reads what is stored under `key`. The completion is called on another thread.
-    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([Loaded]) -> Void) {
-        if !readers.submit({ completion(self.loadNow(key)) }) { completion([]) }
-    }
-
-    func loadNow(_ key: Digest128) -> [Loaded] {
-        let loaded = index.find(key).compactMap { read($0) }
-        if loaded.isEmpty { counters.misses.add(1) } else { counters.hits.add(1) }
-        return loaded
-    }
-
-    private func read(_ entry: DiskIndexEntry) -> Loaded? {
-        guard let segment = segments[entry.location.generation] else { return nil }
-        guard let record = RecordFile.read(entry.location, in: segment), record.header.kind == .response,
-            record.header.key == entry.key, record.header.variant == entry.variant,
-            let response = decode(record, entry.key)
-        else {
-            discard(entry)
-            return nil
-        }
-        let uses = index.noteUse(entry.key, variant: entry.variant, kind: .response)
-        // Something newer, or nothing, may have taken its place while it was read.
-        guard
-            index.find(entry.key).contains(where: {
-                $0.variant == entry.variant && $0.location == entry.location
-            })
-        else { return nil }
-        return Loaded(response: response, isFrequent: (uses ?? 0) > 0)
-    }
-
-    private func decode(_ record: RecordFile, _ key: Digest128) -> StoredResponse? {
-        guard record.isBodyProved else { return nil }
-        return record.head.withUnsafeBytes { head in
-            ResponseCoding.decode(head, key: key) { body in
-                guard let id = body.id else {
-                    guard Int64(record.body.readableBytes) == body.length else { return nil }
-                    return .memory(ExactStorage.buffer(copying: [record.body]))
-                }
-                guard body.blockBytes > 0, body.length >= 0 else { return nil }
-                let blocks = DiskBlocks(id: id, blockBytes: body.blockBytes, tier: self)
-                return .sparse(SparseBody(completeLength: body.length, blocks: blocks))
-            }
-        }
-    }
-
-    /// A record that does not prove itself is forgotten, if it is still the one that the index has.
-    private func discard(_ entry: DiskIndexEntry) {
-        guard index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location) != nil
-        else {
-            return
-        }
-        counters.damagedRecords.add(1)
-        // A later removal would find nothing to journal, and the next start would find the record again.
-        if entry.kind == .response { journal(.removeVariant, entry.key, entry.variant) }
-    }
-
-    // MARK: Blocks
-
-    /// The largest body that is stored: no more than a quarter of the disk turns over for one response.
-    public var largestBodyBytes: Int64 { geometry.budgetBytes / 4 }
-
-    /// The blocks of a body of `length` that has, or will have, this identity.
-    public func blocks(_ id: Digest128) -> DiskBlocks {
-        DiskBlocks(id: id, blockBytes: blockBytes, tier: self)
-    }
-
-    /// The identity of a body's blocks; see ``DiskBlocks``.
-    public func bodyID(
-        key: Digest128, secondaryKey: SecondaryKey?, validator: StrongValidator?, length: Int64
-    ) -> Digest128 {
-        guard let validator else {
-            var generator = SystemRandomNumberGenerator()
-            return Digest128(high: generator.next(), low: generator.next())
-        }
-        var text = ByteWriter(capacity: 64)
-        text.append(key)
-        text.append(ResponseCoding.variant(secondaryKey, seed: seed))
-        text.append(length)
-        text.append(UInt32(blockBytes))
-        text.append(raw: validator.fieldValue)
-        return seed.digest(text.bytes)
-    }
-
-    func isStored(_ block: DiskBlock) -> Bool { !index.find(block.key, kind: .block).isEmpty }
-
-    private func isProved(_ block: DiskBlock) -> Bool {
-        index.find(block.key, kind: .block).first?.isVerified ?? false
-    }
-
-    func region(of block: DiskBlock) -> DiskRegion? {
-        guard let entry = index.find(block.key, kind: .block).first, entry.isVerified,
-            let segment = segments[entry.location.generation]
-        else { return nil }
-        if entry.uses < 3 { _ = index.noteUse(block.key, variant: 0, kind: .block) }
-        return DiskRegion(
-            segment: segment, offset: entry.location.offset + Int64(DiskFormat.headerBytes),
-            count: block.count)
-    }
-
-    func prepare(_ block: DiskBlock, _ completion: @escaping @Sendable (Bool) -> Void) {
-        if !readers.submit({ completion(self.prepareNow(block)) }) { completion(false) }
-    }
-
-    /// Reads the whole block, which also brings it into the page cache.
-    private func prepareNow(_ block: DiskBlock) -> Bool {
-        guard let entry = index.find(block.key, kind: .block).first,
-            let segment = segments[entry.location.generation]
-        else { return false }
-        guard let record = RecordFile.read(entry.location, in: segment), record.header.kind == .block,
-            record.header.key == block.key, record.body.readableBytes == block.count,
-            Int(record.header.bodyOffset) == DiskFormat.headerBytes, record.isBodyProved
-        else {
-            discard(entry)
-            return false
-        }
-        index.markVerified(block.key, variant: 0, kind: .block, at: entry.location)
-        return true
     }
 
     // MARK: Storing
@@ -253,6 +133,7 @@ public final class DiskTier: Sendable {
             let replaces = gone != nil || queue.isWaiting(place)
             let isTaken = (replaces || isAdmitted || isKnown) && !queue.isSuspended(now)
             if isTaken {
+                dropLeastVariant(of: place, &queue)
                 // A larger backlog than this stays where memory has it, and only there.
                 let isHeld = queue.pendingBytes + response.chargedBytes <= largestBacklogBytes
                 queue.append(
@@ -268,6 +149,21 @@ public final class DiskTier: Sendable {
         }
         if !isTaken { counters.refusals.add(1) }
         if wakes { writer.submit { self.drain() } }
+    }
+
+    /// Keeps the variants of a key within their number: a lookup reads all of them. The one with the fewest uses goes,
+    /// the oldest of equals.
+    private func dropLeastVariant(of place: DiskQueue.Place, _ queue: inout DiskQueue) {
+        guard place.variant != 0 else { return }
+        let variants = index.find(place.key)
+        guard variants.count >= maxVariants,
+            let least = variants.min(by: {
+                ($0.uses, $0.location.generation, $0.location.offset)
+                    < ($1.uses, $1.location.generation, $1.location.offset)
+            })
+        else { return }
+        _ = index.remove(place.key, variant: least.variant, kind: .response, at: nil)
+        queue.append(.removal(.removeVariant, place.key, least.variant), bytes: 0)
     }
 
     /// Writes one whole block of a body that is still on its way.
@@ -334,12 +230,12 @@ public final class DiskTier: Sendable {
         if wakes { writer.submit { self.drain() } }
     }
 
-    private func journal(_ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32) {
+    func journal(_ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32) {
         removeNow(operation, key, variant) { _ in true }
     }
 
     /// Writes what waits, batch by batch. On the writer's thread.
-    private func drain() {
+    func drain() {
         while true {
             let batch = queue.withLock { $0.takeBatch() }
             guard !batch.isEmpty else { return }
@@ -511,6 +407,20 @@ public final class DiskTier: Sendable {
         if wakes { writer.submit { self.drain() } }
     }
 
+    /// Looks whether the directory is still there, off the calling thread. Writes to files that were removed under the
+    /// node succeed, and nobody would ever find what they hold.
+    public func checkPlace() {
+        writer.submit {
+            self.log.withLock { log in
+                do throws(DiskError) {
+                    try log.checkPlace()
+                } catch {
+                    self.suspend(error)
+                }
+            }
+        }
+    }
+
     // MARK: Memory beside
 
     /// In a structure of its own: a mutex over a bare closure wraps it once more at every access (Swift 6.3).
@@ -527,77 +437,5 @@ public final class DiskTier: Sendable {
 
     private func isResident(_ key: Digest128) -> Bool {
         residency.withLock { $0 }?.isResident(key) ?? false
-    }
-
-    // MARK: Scrubbing and accounts
-
-    /// Waits until everything that was handed over before is written; for tests and benches.
-    public func flush() {
-        let semaphore = WorkerGate()
-        let isTaken = writer.submit {
-            self.drain()
-            semaphore.open()
-        }
-        if isTaken { semaphore.wait() }
-    }
-
-    /// Checks `bytes` of records against their checksums, going round all of them; on the calling thread.
-    public func scrub(bytes: Int64, from position: inout ScrubPosition) {
-        var rest = bytes
-        var generations = segments.generations
-        guard !generations.isEmpty else { return }
-        if let at = generations.firstIndex(where: { $0 >= position.generation }) {
-            generations.removeFirst(at)
-        } else {
-            position = ScrubPosition()
-        }
-        while rest > 0, let generation = generations.first {
-            if position.generation != generation { position = ScrubPosition(generation: generation) }
-            guard let segment = segments[generation] else {
-                generations.removeFirst()
-                continue
-            }
-            let piece = JournalPiece.read(
-                segment, from: position.journalOffset, bytes: Self.scrubbedJournalBytes)
-            for slot in piece.slots where rest > 0 {
-                position.journalOffset += Int64(DiskFormat.entryBytes)
-                if let slot { rest -= scrub(slot, in: segment) }
-            }
-            if piece.isEnd, rest > 0 {
-                generations.removeFirst()
-                position = ScrubPosition(generation: generation &+ 1)
-            }
-        }
-    }
-
-    private func scrub(_ entry: JournalEntry, in segment: Segment) -> Int64 {
-        guard case .put(let kind, let location) = entry.operation,
-            let current = index.find(entry.key, kind: kind).first(where: {
-                $0.variant == entry.variant && $0.location == location
-            })
-        else { return 0 }
-        if let record = RecordFile.read(location, in: segment), record.isBodyProved,
-            record.header.key == entry.key, record.header.kind == kind
-        {
-            counters.scrubbedBytes.add(UInt64(location.length))
-        } else {
-            discard(current)
-        }
-        return Int64(location.length)
-    }
-
-    public var snapshot: DiskTierSnapshot {
-        let now = SystemClock.monotonic()
-        let (pending, health) = queue.withLock { ($0.pendingBytes, $0.health(now)) }
-        return DiskTierSnapshot(
-            budgetBytes: geometry.budgetBytes, usedBytes: account.bytes, entryCount: index.count,
-            indexBytes: index.byteCount, segmentCount: segments.count, pendingBytes: pending,
-            hits: counters.hits.count, misses: counters.misses.count, insertions: counters.insertions.count,
-            refusals: counters.refusals.count, backlogDrops: counters.backlogDrops.count,
-            evictions: counters.evictions.count,
-            evictionAgeSeconds: Double(counters.evictionAgeMilliseconds.load(ordering: .relaxed)) / 1000,
-            bytesWritten: counters.bytesWritten.count,
-            bytesRewritten: counters.bytesRewritten.count, damagedRecords: counters.damagedRecords.count,
-            scrubbedBytes: counters.scrubbedBytes.count, errors: counters.errors.count, health: health)
     }
 }
