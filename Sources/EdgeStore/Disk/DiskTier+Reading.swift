@@ -114,7 +114,7 @@ extension DiskTier {
     }
 
     /// Reads the whole block, which also brings it into the page cache.
-    private func prepareNow(_ block: DiskBlock) -> Bool {
+    func prepareNow(_ block: DiskBlock) -> Bool {
         guard let entry = index.find(block.key, kind: .block).first,
             let segment = segments[entry.location.generation]
         else { return false }

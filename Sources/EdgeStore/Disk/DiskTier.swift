@@ -355,7 +355,9 @@ public final class DiskTier: Sendable {
         var offset: Int64 = 0
         while let block = blocks.block(at: offset, of: length) {
             // What an earlier pull left counts only once it was checked.
-            if !isProved(block), let bytes = sparse.bytes(of: block.range) {
+            if let bytes = sparse.bytes(of: block.range), !isProved(block),
+                !(isStored(block) && prepareNow(block))
+            {
                 guard try append(bytes, asBlock: block.key, &log) else { return nil }
             }
             offset = block.range.upperBound
