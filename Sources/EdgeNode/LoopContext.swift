@@ -241,16 +241,21 @@ public final class LoopContext {
         return nil
     }
 
+    /// For how long a request waits for the disk before it goes on as if nothing were there.
+    static let diskMilliseconds: Int64 = 2_000
+
     /// Reads from disk what memory does not have, then decides.
     private func load(_ exchange: Exchange) {
         exchange.phase = .loading
         let loop = eventLoop
+        let timeout = loop.assumeIsolated().scheduleTask(in: .milliseconds(Self.diskMilliseconds)) {
+            [weak exchange] in exchange?.finishLoading([])
+        }
+        let bound = NIOLoopBound(timeout, eventLoop: loop)
         node.store.load(exchange.request.key) { loaded in
             loop.execute {
-                exchange.loaded = loaded
-                guard case .loading = exchange.phase else { return }
-                exchange.phase = .begun
-                exchange.context.decide(exchange)
+                bound.value.cancel()
+                exchange.finishLoading(loaded)
             }
         }
     }
@@ -485,6 +490,14 @@ public final class LoopContext {
 }
 
 extension Exchange {
+    /// The disk has answered, or was waited for long enough.
+    fileprivate func finishLoading(_ loaded: [StoredResponse]) {
+        guard case .loading = phase else { return }
+        self.loaded = loaded
+        phase = .begun
+        context.decide(self)
+    }
+
     /// Answers OPTIONS with Max-Forwards: 0.
     func answerOptions() {
         var writer = HeadWriter(status: 204)

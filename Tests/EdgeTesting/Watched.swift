@@ -49,7 +49,7 @@ public final class Gate: Sendable, CustomStringConvertible {
     public func open() { isOpen.change { $0 = true } }
 
     /// Blocks until the gate opens.
-    func pass() throws {
+    public func pass() throws {
         guard isOpen.block(until: Deadline(milliseconds: 20_000), { $0 }) else {
             throw TestFailure("the gate \(description) was never opened")
         }

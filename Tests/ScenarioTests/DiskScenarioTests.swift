@@ -199,10 +199,15 @@ import Testing
     private final class FailingVolume: DiskVolume {
         let inner: any DiskVolume
         let code = Atomic<Int32>(0)
+        /// Every operation on a file waits for it, while there is one.
+        let stuck = Mutex<Gate?>(nil)
 
         init(_ inner: any DiskVolume) { self.inner = inner }
 
+        func wait() { try? stuck.withLock { $0 }?.pass() }
+
         func check(_ operation: DiskError.Operation) throws(DiskError) {
+            wait()
             let code = code.load(ordering: .relaxed)
             if code != 0 { throw DiskError(operation, "simulated", code) }
         }
@@ -233,7 +238,8 @@ import Testing
             try inner.write(parts, at: offset)
         }
         func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(DiskError) -> Int {
-            try inner.read(into: buffer, at: offset)
+            volume.wait()
+            return try inner.read(into: buffer, at: offset)
         }
         func reserve(_ bytes: Int64) throws(DiskError) { try inner.reserve(bytes) }
         func size() throws(DiskError) -> Int64 { try inner.size() }
@@ -276,6 +282,39 @@ import Testing
                 _ = try await node.fetch("GET", "/after")
                 try await Self.flush(node)
                 #expect(disk.snapshot.insertions == written + 1)
+            }
+        }
+    }
+
+    @Test func `a disk that hangs holds nobody up`() async throws {
+        try await Self.withFolder { folder in
+            let volume = FailingVolume(try POSIXVolume(directory: folder))
+            let gate = Gate("the disk")
+            defer { gate.open() }
+            try await withNode(
+                script: { [.response(200, Self.cacheable, body: "\($0.target) \($0.number)")] },
+                volume: volume,
+                configure: Self.configure()
+            ) { node, origin in
+                #expect(try await node.fetch("GET", "/stored").text == "/stored 0")
+                try await Self.flush(node)
+                node.node.store.memory.removeAll()
+                volume.stuck.withLock { $0 = gate }
+                for number in 1...10 {
+                    let miss = try await node.fetch("GET", "/\(number)")
+                    #expect(miss.text == "/\(number) \(number)")
+                    #expect(try await node.fetch("GET", "/\(number)").cacheStatus?.contains("hit") == true)
+                }
+                // What only the disk has is pulled again when the disk does not answer.
+                let slow = try await node.fetch("GET", "/stored")
+                #expect(slow.text == "/stored 11")
+                guard case .good = try #require(node.node.store.disk).snapshot.health else {
+                    Issue.record("a disk that hangs has not failed")
+                    return
+                }
+                volume.stuck.withLock { $0 = nil }
+                gate.open()
+                try await Self.flush(node)
             }
         }
     }
