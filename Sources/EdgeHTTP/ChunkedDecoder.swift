@@ -26,6 +26,7 @@ public struct ChunkedDecoder: Sendable {
 
     private var state = State.size(digits: 0, value: 0)
     private var pendingValue: UInt64 = 0
+    /// Bytes of extensions that no content has made up for.
     private var extensionBytes = 0
     private var trailerBytes: [UInt8] = []
 
@@ -52,6 +53,9 @@ public struct ChunkedDecoder: Sendable {
             case .sizeLineFeed:
                 guard byte == Octet.lf else { return .malformed }
                 offset += 1
+                // Extensions are bounded by the content they come with (RFC 9112 7.1.1): signed uploads carry one with
+                // every chunk, a flood carries little else.
+                extensionBytes -= Int(min(UInt64(extensionBytes), pendingValue))
                 state = pendingValue == 0 ? .trailer : .content(remaining: pendingValue)
             case .content(let remaining):
                 let available = min(UInt64(input.count - offset), remaining)

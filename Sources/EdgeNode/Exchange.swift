@@ -251,6 +251,14 @@ public final class Exchange: @unchecked Sendable {
 
     private func respond(_ fill: Fill, _ head: FillHead, _ view: Fill.View, isLeader: Bool) {
         record.originStatus = head.response.status
+        if let ask = fill.plan.ask, head.part == nil, [206, 416].contains(head.response.status),
+            base != nil || !ask.isOwn(request.head.fields, status: head.response.status)
+        {
+            // It answers a range that this client did not ask for.
+            fill.detach(self)
+            context.pullUnranged(self)
+            return
+        }
         let isPass = fill.plan.kind == .pass
         let outcome: RequestOutcome = isPass || head.refusal != nil ? .pass : .miss
         let reason = head.refusal ?? forwardReason

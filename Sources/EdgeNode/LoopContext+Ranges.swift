@@ -89,6 +89,19 @@ extension LoopContext {
         join(exchange, .wholeMiss, hint: nil)
     }
 
+    /// The origin's answer to a range of our own making is of no use: the request goes on as the client sent it, or for
+    /// the whole where it wants no range.
+    func pullUnranged(_ exchange: Exchange) {
+        guard exchange.request.head.names.contains(.range) else {
+            pullWhole(exchange)
+            return
+        }
+        exchange.base = nil
+        exchange.candidate = nil
+        exchange.forwardReason = .range
+        pass(exchange)
+    }
+
     /// The pull of a hole in the middle of a delivery, with this exchange among its readers; nil where it cannot be.
     func pull(_ ask: RangeAsk, validator: StrongValidator, for exchange: Exchange) -> Fill? {
         let request = exchange.request

@@ -389,12 +389,13 @@ public final class LoopContext {
             return
         }
         exchange.forwardReason = .hitForMiss
-        let purpose = exchange.candidate.map { PullPurpose.validate($0) } ?? .miss
+        let miss: PullPurpose = exchange.asksWhole ? .wholeMiss : .miss
+        let purpose = exchange.candidate.map { PullPurpose.validate($0) } ?? miss
         exchange.wait(for: Fill(plan: plan(request, purpose), node: node), isLeader: true)
     }
 
     /// Forwards the request as it is and stores nothing.
-    private func pass(_ exchange: Exchange) {
+    func pass(_ exchange: Exchange) {
         let request = exchange.request
         var plan = plan(request, .pass)
         if request.head.method == .head { plan.stored = exchange.candidate }

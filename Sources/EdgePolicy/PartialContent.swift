@@ -2,6 +2,9 @@ import EdgeHTTP
 
 /// What a 206 says it holds (RFC 9110 15.3.7): one range of a representation whose whole length is known.
 public struct PartialContent: Sendable, Equatable {
+    /// A longer representation than this (a pebibyte) is nobody's; its length would only steer arithmetic.
+    static let largestLength: Int64 = 1 << 50
+
     public let range: Range<Int64>
     public let completeLength: Int64
 
@@ -11,7 +14,8 @@ public struct PartialContent: Sendable, Equatable {
     public init?(_ head: ResponseHead) {
         guard head.status == 206, head.fields.lines.count(where: { $0.name == .contentRange }) == 1,
             let value = head.fields.first(.contentRange), let parsed = ContentRange.parse(value),
-            let range = parsed.range, let completeLength = parsed.completeLength
+            let range = parsed.range, let completeLength = parsed.completeLength,
+            completeLength <= Self.largestLength
         else { return nil }
         if let length = head.fields.first(.contentLength) {
             var expected: [UInt8] = []

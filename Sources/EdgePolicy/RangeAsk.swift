@@ -56,6 +56,20 @@ public enum RangeAsk: Sendable, Equatable {
         }
     }
 
+    /// Whether an answer to this is one to `request` as it stands, whatever it turns out to be: a single range, asked
+    /// for as the client did, and no condition that only the representation can decide.
+    public func isOwn(_ request: FieldSection, status: Int) -> Bool {
+        guard let value = request.first(.range), !request.contains(.ifRange),
+            !Preconditions.hasConditions(request), case .ranges(let specs) = RangeSpecifier.parse(value),
+            specs.count == 1
+        else { return false }
+        switch self {
+        case .suffix: return true
+        // What is asked for begins no later than what the client wants: if that lies behind the end, so does this.
+        case .bytes, .from: return status == 416
+        }
+    }
+
     /// The value of the Range field.
     public var fieldValue: [UInt8] {
         var value = Array("bytes=".utf8)

@@ -205,4 +205,13 @@ struct ChunkedDecoderTests {
     func `refuses what is not a chunk`(body: String) {
         #expect(decode(body, step: 64) == nil)
     }
+
+    @Test func `extensions are bounded by the content they come with`() {
+        let signature = ";chunk-signature=" + String(repeating: "a", count: 64)
+        let signed = String(
+            repeating: "400" + signature + "\r\n" + String(repeating: "x", count: 1024) + "\r\n", count: 200)
+        #expect(decode(signed + "0\r\n\r\n", step: 4096)?.content.utf8.count == 200 * 1024)
+        let flood = String(repeating: "1;" + String(repeating: "a", count: 900) + "\r\nx\r\n", count: 10)
+        #expect(decode(flood + "0\r\n\r\n", step: 4096) == nil)
+    }
 }

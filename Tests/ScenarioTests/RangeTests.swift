@@ -295,4 +295,61 @@ import Testing
             #expect(origin.requestCount == 1)
         }
     }
+
+    @Test func `a range of our own making is nobody's answer`() async throws {
+        // An origin that does not tell the length, and one whose representation has changed since.
+        try await withNode(script: { request in
+            let fields = ["Cache-Control: max-age=60", "ETag: \"new\""]
+            guard request.fields["If-Range"] == nil else {
+                return [.response(200, fields, body: "the whole of the new")]
+            }
+            return [.response(206, fields + ["Content-Range: bytes 0-3/*"], body: "abcd")]
+        }) { node, _ in
+            let response = try await Self.fetch(node, ["Range: bytes=2-3", "If-Range: \"old\""])
+            #expect(response.status == 200)
+            #expect(response.text == "the whole of the new")
+        }
+    }
+
+    @Test(arguments: [
+        ["Range: bytes=2000000-2000001,5-9"], ["Range: bytes=2000000-", "If-Range: \"old\""],
+        ["Range: bytes=2000000-", "If-None-Match: \"v1\""],
+    ])
+    func `a 416 to our range is no 416 to another request`(fields: [String]) async throws {
+        let small = Origin(content: Array(Self.content.prefix(100)))
+        try await withNode(script: { request in
+            // An honest origin for the request as the client sent it.
+            if request.fields["If-None-Match"] != nil { return [.response(304, small.fields)] }
+            if request.fields["Range"]?.contains(",") == true {
+                return [
+                    .response(206, ["Content-Range: bytes 5-9/100"], body: "fghij")
+                ]
+            }
+            return small.answer(request)
+        }) { node, _ in
+            let judged = try await Self.fetch(node, fields)
+            #expect(judged.status != 416)
+            let plain = try await Self.fetch(node, ["Range: bytes=2000000-"])
+            #expect(plain.status == 416)
+        }
+    }
+
+    @Test(arguments: ["9223372036854775807", "9223372036854775806", "72057594037927936"])
+    func `a length beyond reason costs nothing`(length: String) async throws {
+        try await withNode(script: { request in
+            guard request.fields["Range"] != nil else { return [.response(200, body: "whole")] }
+            return [
+                .response(
+                    206, ["Cache-Control: max-age=60", "ETag: \"v1\"", "Content-Range: bytes 0-9/\(length)"],
+                    body: "0123456789")
+            ]
+        }) { node, _ in
+            for _ in 0..<2 {
+                let part = try await Self.fetch(node, ["Range: bytes=0-0"])
+                #expect(part.status == 206)
+            }
+            let whole = try await Self.fetch(node)
+            #expect(whole.text == "whole")
+        }
+    }
 }

@@ -100,7 +100,9 @@ extension Fill {
         var verdict = Storability.decide(
             request: traits, response: judged, rules: plan.rules, requestTime: requestTime, responseTime: now)
         let length = part.map { $0.range.upperBound - $0.range.lowerBound } ?? Self.length(head)
-        if case .storable = verdict, let length, length > node.maxStoredBytes(plan.rules) {
+        if case .storable = verdict, let whole = part?.completeLength ?? length,
+            whole > node.maxStoredBytes(plan.rules)
+        {
             verdict = .notStorable(.tooLarge)
         }
         // It answers a range that may not be the client's own.

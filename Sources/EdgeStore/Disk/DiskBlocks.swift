@@ -16,8 +16,8 @@ public struct DiskBlocks: Sendable {
         guard offset >= 0, offset < completeLength else { return nil }
         let number = offset / Int64(blockBytes)
         let start = number * Int64(blockBytes)
-        return DiskBlock(
-            key: Self.key(id, number), range: start..<min(completeLength, start + Int64(blockBytes)))
+        let count = min(completeLength - start, Int64(blockBytes))
+        return DiskBlock(key: Self.key(id, number), range: start..<start + count)
     }
 
     /// Whether the block is on disk, as far as the index knows.

@@ -287,6 +287,7 @@ struct DiskRecovery {
             order.removeFirst()
             try drop([oldest])
             report.droppedSegments -= 1
+            account.settle()
         }
     }
 }

@@ -352,15 +352,12 @@ public final class DiskTier: Sendable {
             blocks = self.blocks(id)
             sparse = SparseBody(completeLength: length).adding(whole, at: 0)
         }
-        var offset: Int64 = 0
-        while let block = blocks.block(at: offset, of: length) {
+        for block in sparse.wholeBlocks(of: blocks) {
             // What an earlier pull left counts only once it was checked.
-            if let bytes = sparse.bytes(of: block.range), !isProved(block),
-                !(isStored(block) && prepareNow(block))
-            {
-                guard try append(bytes, asBlock: block.key, &log) else { return nil }
-            }
-            offset = block.range.upperBound
+            guard !isProved(block), !(isStored(block) && prepareNow(block)),
+                let bytes = sparse.bytes(of: block.range)
+            else { continue }
+            guard try append(bytes, asBlock: block.key, &log) else { return nil }
         }
         return (
             ResponseCoding.Body(length: length, id: blocks.id, blockBytes: blocks.blockBytes), ByteBuffer()

@@ -150,6 +150,30 @@ public final class SparseBody: Sendable {
         return (nil, start..<(low < pieces.count ? pieces[low].start : completeLength))
     }
 
+    /// The blocks of which memory has every byte.
+    func wholeBlocks(of blocks: DiskBlocks) -> [DiskBlock] {
+        var whole: [DiskBlock] = []
+        var offset: Int64 = 0
+        for piece in pieces {
+            offset = max(offset, piece.start)
+            while offset < piece.end, let block = blocks.block(at: offset, of: completeLength) {
+                if findHole(in: block.range) == nil { whole.append(block) }
+                offset = block.range.upperBound
+            }
+        }
+        return whole
+    }
+
+    /// The first byte of `range` that memory lacks.
+    private func findHole(in range: Range<Int64>) -> Int64? {
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            guard let index = findInMemory(offset).index else { return offset }
+            offset = pieces[index].end
+        }
+        return nil
+    }
+
     /// The bytes of a whole block, where memory has all of them; in one buffer, copied only where they lie in several.
     func bytes(of range: Range<Int64>) -> ByteBuffer? {
         var chunks: [ByteBuffer] = []
