@@ -13,7 +13,6 @@ answered. The figures to reach stand in the table ROWS. Absolute times drift fro
 import argparse
 import dataclasses
 import hashlib
-import http.client
 import json
 import multiprocessing
 import os
@@ -25,15 +24,15 @@ import signal
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-SIZES = {"1KiB": 1 << 10, "16KiB": 16 << 10, "256KiB": 256 << 10}
+import disk_rows
+from harness import Abort, FileOrigin, Nginx, Rockpool, check, get, verify, wrk
+
 CHUNKS, CHUNK_BYTES, STREAM_SECONDS = 50, 4096, 1.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclasses.dataclass
@@ -42,164 +41,23 @@ class Row:
     kind: str
     argument: object
     # Hits and misses: our CPU over nginx's. Stampede: p99 lag in milliseconds, None where only the count matters.
+    # The rows of disk_rows.py that have no nginx beside them say themselves what they have to reach.
     reach: float | None
+    is_default: bool = True
 
 
 ROWS = [
     Row("hit-1KiB", "hit", "1KiB", 0.55),
     Row("hit-16KiB", "hit", "16KiB", 0.75),
     Row("hit-256KiB", "hit", "256KiB", 1.0),
+    Row("disk-256KiB", "disk", disk_rows.Objects("256KiB", 256 << 10, 512), 0.9),
+    Row("disk-10MiB", "disk", disk_rows.Objects("10MiB", 10 << 20, 24), 0.9),
     Row("miss", "miss", "1KiB", 1.2),
     Row("stampede-100", "stampede", 100, 5.0),
     Row("stampede-1000", "stampede", 1000, None),
+    Row("churn-rss", "churn", None, None, is_default=False),
+    Row("restart-1M", "restart", 1_000_000, None, is_default=False),
 ]
-
-
-class Abort(Exception):
-    pass
-
-
-def check(condition, message):
-    if not condition:
-        raise Abort(message)
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def get(port, path):
-    """One GET on a connection of its own: status, fields, body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read()
-    finally:
-        connection.close()
-
-
-class Process:
-    """A started program that is ended by its pid, pinned to one core."""
-
-    def __init__(self, name, arguments, core, directory):
-        self.name = name
-        self.log = os.path.join(directory, "output.log")
-        with open(self.log, "wb") as log:
-            self.child = subprocess.Popen(
-                ["taskset", "-c", str(core), *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=directory)
-
-    @property
-    def pid(self):
-        return self.child.pid  # taskset executes the program in its place
-
-    def await_port(self, port):
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            check(self.child.poll() is None, f"{self.name} ended at once:\n{self.output()}")
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise Abort(f"{self.name} does not listen on {port}:\n{self.output()}")
-
-    def output(self):
-        with open(self.log, "rb") as log:
-            return log.read()[-2000:].decode(errors="replace")
-
-    def cpu_seconds(self):
-        """utime + stime of the process and its children (nginx's workers), all threads."""
-        total, pids = 0, [self.pid]
-        while pids:
-            pid = pids.pop()
-            try:
-                with open(f"/proc/{pid}/stat") as stat:
-                    fields = stat.read().rpartition(")")[2].split()
-                total += int(fields[11]) + int(fields[12])
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{task}/children") as children:
-                        pids += [int(child) for child in children.read().split()]
-            except FileNotFoundError:
-                check(pid != self.pid, f"{self.name} died:\n{self.output()}")
-        return total / TICKS
-
-    def end(self):
-        if self.child.poll() is None:
-            self.child.terminate()
-            try:
-                self.child.wait(10)
-            except subprocess.TimeoutExpired:
-                self.child.kill()
-                self.child.wait()
-
-
-NGINX_COMMON = """
-daemon off;
-{user}
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid {directory}/nginx.pid;
-error_log {directory}/error.log;
-events {{ worker_connections 9000; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000000;
-    client_body_temp_path {directory}/t1; proxy_temp_path {directory}/t2; fastcgi_temp_path {directory}/t3;
-    uwsgi_temp_path {directory}/t4; scgi_temp_path {directory}/t5;
-    {http}
-}}
-"""
-
-
-def start_nginx(name, http, core, directory, port):
-    os.makedirs(directory)
-    path = os.path.join(directory, "nginx.conf")
-    with open(path, "w") as file:
-        file.write(NGINX_COMMON.format(
-            directory=directory, http=http, user="user root;" if os.geteuid() == 0 else ""))
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    process = Process(name, [program, "-p", directory, "-e", f"{directory}/error.log", "-c", path], core, directory)
-    process.await_port(port)
-    return process
-
-
-class FileOrigin:
-    """The nginx that both caches pull from; it counts its requests."""
-
-    def __init__(self, core, directory):
-        self.port, = free_ports(1)
-        root = os.path.join(directory, "root")
-        os.makedirs(root)
-        self.bodies = {}
-        for name, size in SIZES.items():
-            self.bodies[name] = hashlib.shake_128(name.encode()).digest(size)
-            with open(os.path.join(root, name), "wb") as file:
-                file.write(self.bodies[name])
-        self.process = start_nginx("the origin", f"""
-    server {{
-        listen 127.0.0.1:{self.port} backlog=4096;
-        root {root};
-        add_header Cache-Control "max-age=3600";
-        location = /counter {{ stub_status; }}
-    }}""", core, os.path.join(directory, "nginx"), self.port)
-
-    def requests(self):
-        """Requests so far, without those for the counter itself."""
-        _, _, body = get(self.port, "/counter")
-        total = int(re.search(rb"requests\s+\d+ \d+ (\d+)", body).group(1))
-        self.asked = getattr(self, "asked", 0) + 1
-        return total - self.asked
 
 
 def stream_origin(listener, pipe, core):
@@ -278,105 +136,6 @@ class StreamOrigin:
         self.child.join()
 
 
-class Rockpool:
-    name = "rockpool"
-
-    def __init__(self, binary, origin_port, core, directory):
-        os.makedirs(directory)
-        self.port, admin = free_ports(2)
-        self.process = Process(self.name, [
-            binary, "serve", "--origin", f"http://127.0.0.1:{origin_port}", "--listen", f"127.0.0.1:{self.port}",
-            "--admin", f"127.0.0.1:{admin}", "--cache-dir", os.path.join(directory, "cache"), "--access-log", "off",
-        ], core, directory)
-        self.process.await_port(self.port)
-
-    @staticmethod
-    def state(fields):
-        """hit, miss, or the whole field where it is neither."""
-        field = fields.get("Cache-Status", "no Cache-Status field")
-        member = field.rpartition(",")[2].strip()
-        if re.match(r"rockpool; hit\b", member):
-            return "hit"
-        if re.match(r"rockpool; fwd=(uri-miss|miss)\b", member):
-            return "miss"
-        return field
-
-
-class Nginx:
-    name = "nginx"
-
-    def __init__(self, binary, origin_port, core, directory):
-        self.port, = free_ports(1)
-        self.process = start_nginx(self.name, f"""
-    proxy_cache_path {directory}/cache levels=1:2 keys_zone=zone:128m max_size=8g inactive=1h use_temp_path=off;
-    upstream origin {{ server 127.0.0.1:{origin_port}; keepalive 64; keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{self.port} backlog=4096;
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_cache zone;
-            proxy_cache_lock on;
-            add_header X-Cache $upstream_cache_status always;
-        }}
-    }}""", core, directory, self.port)
-
-    @staticmethod
-    def state(fields):
-        return {"HIT": "hit", "MISS": "miss"}.get(fields.get("X-Cache"), str(fields.get("X-Cache")))
-
-
-def verify(server, origin, path, name, expected):
-    """The answer is the origin's, byte for byte, and came the way the row claims."""
-    status, fields, body = get(server.port, path)
-    origin_status, _, origin_body = get(origin.port, path)
-    check(origin_status == 200 and origin_body == origin.bodies[name], f"the origin answered {origin_status} to {path}")
-    same = hashlib.sha256(body).digest() == hashlib.sha256(origin_body).digest()
-    check(status == 200 and same, f"{server.name}: {path}: status {status}, {len(body)} bytes, not the origin's bytes")
-    state = server.state(fields)
-    check(state == expected, f"{server.name}: {path}: expected a {expected}, got: {state}")
-
-
-WRK_SCRIPT = """
-local path, unique = %s, %s
-local number = 0
-request = function()
-    if not unique then return wrk.format("GET", path) end
-    number = number + 1
-    return wrk.format("GET", path .. number)
-end
-done = function(summary, latency)
-    local e = summary.errors
-    io.write(string.format('RESULT {"requests":%%d,"microseconds":%%d,"errors":%%d,"p99":%%d}\\n', summary.requests,
-        summary.duration, e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(99)))
-end
-"""
-
-
-def wrk(server, path, unique, seconds, core, directory, connections=32):
-    script = os.path.join(directory, "load.lua")
-    with open(script, "w") as file:
-        if unique:
-            file.write(WRK_SCRIPT % (json.dumps(path), "true"))
-        else:
-            file.write(WRK_SCRIPT.replace("request = function()", "local unused = function()") % (json.dumps(path), "false"))
-    before = server.process.cpu_seconds()
-    run = subprocess.run(
-        ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script,
-         f"http://127.0.0.1:{server.port}{path}"], capture_output=True, text=True, timeout=seconds + 60)
-    cpu = server.process.cpu_seconds() - before
-    found = re.search(r"^RESULT (.*)$", run.stdout, re.M)
-    check(found, f"wrk: {run.stdout}{run.stderr}")
-    result = json.loads(found.group(1))
-    check(result["requests"] > 0 and result["errors"] == 0, f"{server.name}: {path}: wrk counted errors: {result}")
-    wall = result["microseconds"] / 1e6
-    return {
-        "cpu": cpu / result["requests"] * 1e6, "rate": result["requests"] / wall, "busy": cpu / wall,
-        "p99": result["p99"] / 1000, "requests": result["requests"],
-    }
-
-
 def run_load_row(row, options, origin, servers, directory):
     """Hits: one stored object. Misses: every URL is asked for once, and the origin must see each of them."""
     results = {server.name: [] for server in servers}
@@ -385,15 +144,16 @@ def run_load_row(row, options, origin, servers, directory):
         if row.kind == "hit":
             verify(server, origin, path, row.argument, "miss")
             verify(server, origin, path, row.argument, "hit")
-            wrk(server, path, False, 1, options.load_core, directory)
+            wrk(server, path, "one", 1, options.load_core, directory)
         else:
             verify(server, origin, f"{path}&first", row.argument, "miss")
-            wrk(server, f"{path}&warm-", True, 1, options.load_core, directory)
+            wrk(server, f"{path}&warm-", "unique", 1, options.load_core, directory)
     for number in range(options.rounds):
         for server in servers if number % 2 == 0 else reversed(servers):
             before = origin.requests()
             round_path = path if row.kind == "hit" else f"{path}&round-{number}-"
-            result = wrk(server, round_path, row.kind == "miss", options.seconds, options.load_core, directory)
+            asked = "unique" if row.kind == "miss" else "one"
+            result = wrk(server, round_path, asked, options.seconds, options.load_core, directory)
             pulls = origin.requests() - before
             if row.kind == "hit":
                 check(pulls == 0, f"{server.name}: {row.name}: {pulls} requests reached the origin during hits")
@@ -505,7 +265,7 @@ def report(row, results):
     verdict = "reached" if ratio <= row.reach else "not reached"
     # A server that waits for the load batches less: its CPU per request is then no fair figure.
     idle = [f"{name} {median(rounds, 'busy'):.0%}" for name, rounds in results.items() if median(rounds, "busy") < 0.8]
-    if idle and row.kind == "hit":
+    if idle and row.kind in ("hit", "disk"):
         verdict += f"; not saturated: {', '.join(idle)} busy, is something else running?"
     return (f"{row.name:<14} {mine:7.1f} us {median(ours, 'rate'):9.0f} req/s | nginx {nginx:7.1f} us"
             f" {median(theirs, 'rate'):9.0f} req/s | ratio {ratio:5.2f} ({min(ratios):.2f} to {max(ratios):.2f}),"
@@ -517,8 +277,13 @@ def parse():
     parser.add_argument("--binary", default=".build/release/rockpool")
     parser.add_argument("--rounds", type=int, default=5, help="rounds per row and server (default 5)")
     parser.add_argument("--seconds", type=int, default=4, help="seconds of load per round (default 4)")
-    parser.add_argument("--rows", default=",".join(row.name for row in ROWS),
-                        help="comma-separated, default all: %(default)s")
+    parser.add_argument("--rows", default=",".join(row.name for row in ROWS if row.is_default),
+                        help="comma-separated, default %(default)s; besides: "
+                        + ", ".join(row.name for row in ROWS if not row.is_default))
+    parser.add_argument("--replay", default=".build/release/replay",
+                        help="the replay executable, which fills the store of restart-1M (default %(default)s)")
+    parser.add_argument("--restart-count", type=int, help="stored responses of restart-1M, for a shorter try")
+    parser.add_argument("--churn-seconds", type=int, default=60, help="load of churn-rss (default %(default)s)")
     parser.add_argument("--output", default="Benchmarks/out/latest.json", help="all rounds as JSON; empty: none")
     options = parser.parse_args()
     known = {row.name: row for row in ROWS}
@@ -527,6 +292,9 @@ def parse():
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(known)}")
     options.rows = [known[name] for name in options.rows.split(",")]
     options.binary = os.path.abspath(options.binary)
+    options.replay = os.path.abspath(options.replay)
+    if any(row.kind == "restart" for row in options.rows) and not os.access(options.replay, os.X_OK):
+        parser.error(f"{options.replay} is not there; build it first (swift build -c release --product replay)")
     if not os.access(options.binary, os.X_OK):
         parser.error(f"{options.binary} is not there; build it first (make build)")
     for tool in ("wrk", "taskset"):
@@ -552,22 +320,30 @@ def main():
             servers = []
             for kind in (Rockpool, Nginx):
                 server = kind(options.binary, port, options.server_core, os.path.join(directory, f"{name}-{kind.name}"))
-                ends.append(server.process.end)
+                ends.append(server.end)
                 servers.append(server)
             return servers
 
-        load_servers = stream_servers = None
+        load_servers = stream_servers = origin = None
         for row in options.rows:
+            if row.kind in ("hit", "miss", "disk", "churn") and origin is None:
+                origin = FileOrigin(options.load_core, directory)
+                ends.append(origin.process.end)
             if row.kind == "stampede":
                 if stream_servers is None:
                     stream = StreamOrigin(options.load_core)
                     ends.append(stream.end)
                     stream_servers = servers_for(stream.port, "stream")
                 results = run_stampede_row(row, options, stream, stream_servers)
+            elif row.kind == "disk":
+                results = disk_rows.run_disk(row, options, origin, directory, ends)
+            elif row.kind in ("churn", "restart"):
+                run = disk_rows.run_churn if row.kind == "churn" else disk_rows.run_restart
+                everything[row.name], line = run(row, options, origin, directory, ends)
+                print(line, flush=True)
+                continue
             else:
                 if load_servers is None:
-                    origin = FileOrigin(options.load_core, directory)
-                    ends.append(origin.process.end)
                     load_servers = servers_for(origin.port, "load")
                 results = run_load_row(row, options, origin, load_servers, directory)
             everything[row.name] = results

@@ -3,7 +3,10 @@ import EdgePrimitives
 import EdgeStore
 import Foundation
 
-/// Plays traces through the memory tier as the server uses it, and prints miss ratios beside the goals.
+/// Plays traces through the tiers as the server uses them, and prints what comes out beside the goals.
+///
+/// `replay disk [FACTOR ...]` plays only memory and disk together, with all sizes multiplied; `replay fill`
+/// makes a filled cache directory, see ``FillStore``.
 @main
 struct Replay {
     /// Misses of a replay.
@@ -34,6 +37,19 @@ struct Replay {
 
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
+        if arguments.first == "fill" {
+            FillStore.run(Array(arguments.dropFirst()))
+            return
+        }
+        if arguments.first == "disk" {
+            let file = Trace.folder.appendingPathComponent("adaptsize.txt.xz")
+            guard let bytes = Trace.unpack("xz", file) else {
+                print("NOT REPLAYED, not in \(Trace.folder.path): adaptsize")
+                exit(1)
+            }
+            let scales = arguments.dropFirst().compactMap { Int($0) }
+            exit(disk(.sizedText("adaptsize", bytes), scales: scales.isEmpty ? [1] : scales) ? 0 : 1)
+        }
         if arguments.contains("cost") || arguments.contains("churn") {
             if arguments.contains("cost") { HitCost.measure() }
             if arguments.contains("churn") { Churn.measure() }
@@ -49,7 +65,9 @@ struct Replay {
                 Goal(share: 0.01, objects: 0.721, bytes: 0.745),
                 Goal(share: 0.1, objects: 0.640, bytes: 0.668),
             ]
-            reachedAll = table(.sizedText("adaptsize", bytes), goals) && reachedAll
+            let trace = Trace.sizedText("adaptsize", bytes)
+            reachedAll = table(trace, goals) && reachedAll
+            reachedAll = disk(trace, scales: [1]) && reachedAll
         } else {
             absent.append("adaptsize")
         }
@@ -78,6 +96,19 @@ struct Replay {
         reachedAll = reachedAll && absent.isEmpty
         print(reachedAll ? "all goals reached" : "NOT ALL GOALS REACHED")
         exit(reachedAll ? 0 : 1)
+    }
+
+    /// Memory and disk together, a row for each factor by which sizes are multiplied.
+    private static func disk(_ trace: Trace, scales: [Int]) -> Bool {
+        let rows = scales.map { scale in
+            do {
+                return try DiskReplay.row(trace, scale: scale)
+            } catch {
+                print("\(trace.name) through memory and disk: \(error)")
+                return false
+            }
+        }
+        return rows.allSatisfy { $0 }
     }
 
     private static func table(_ trace: Trace, _ goals: [Goal]) -> Bool {

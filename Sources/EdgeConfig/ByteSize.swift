@@ -14,11 +14,12 @@ public enum ByteSize {
     ])
 
     /// The pattern of a size in a JSON Schema.
-    static let pattern = "^[0-9]+([KMGT]iB|[kKMGT]?B)$"
+    static let pattern = "^(0|[0-9]+([KMGT]iB|[kKMGT]?B))$"
 
     /// The bytes that `text` stands for: a whole number and B, KB, MB, GB, TB (powers of 1000) or KiB, MiB,
     /// GiB, TiB (powers of 1024); nil: not a size, or beyond 64 bits.
-    public static func parse(_ text: String) -> Int64? { form.parse(text) }
+    /// Nothing needs no unit.
+    public static func parse(_ text: String) -> Int64? { text == "0" ? 0 : form.parse(text) }
 
     /// What to write instead of `text`, as a sentence fragment.
     public static func suggestion(for text: String) -> String {

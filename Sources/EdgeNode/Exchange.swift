@@ -317,15 +317,23 @@ public final class Exchange: @unchecked Sendable {
         let isCovered = shape.needs(of: length).allSatisfy {
             part.range.lowerBound <= $0.lowerBound && $0.upperBound <= part.range.upperBound
         }
+        let isKept = status.stored
         if !isCovered, validator == nil || (joined == nil && base != nil) {
             // What is missing cannot be proved to be of the same representation.
-            guard case .single = shape, isLeader, base == nil else {
+            guard case .single = shape, isLeader, base == nil,
+                fill.plan.ask?.isOwn(request.head.fields, status: 206) == true
+            else {
                 fill.detach(self)
-                context.pullWhole(self)
+                context.pullUnranged(self)
                 return
             }
             // The origin answers with a range of its own choice, and says so (RFC 9110 15.3.7.1).
             shape = .single(part.range)
+        } else if validator == nil, !isKept, case .multiple = shape {
+            // Read in the order that the client wants, parts may be gone before their turn.
+            fill.detach(self)
+            context.pullUnranged(self)
+            return
         }
         record.set(outcome, head.refusal ?? forwardReason)
         let answer = FillResponse(fill: fill, head: head, cacheStatus: status, isLeader: isLeader)

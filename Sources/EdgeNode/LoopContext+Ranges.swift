@@ -103,9 +103,17 @@ extension LoopContext {
     }
 
     /// The pull of a hole in the middle of a delivery, with this exchange among its readers; nil where it cannot be.
-    func pull(_ ask: RangeAsk, validator: StrongValidator, for exchange: Exchange) -> Fill? {
+    ///
+    /// - Parameter sharesPull: whether a pull under way that promises those bytes will do.
+    func pull(
+        _ ask: RangeAsk, validator: StrongValidator, for exchange: Exchange, sharesPull: Bool
+    ) -> Fill? {
         let request = exchange.request
         let purpose = PullPurpose.complete(stored(for: exchange), ask, validator)
+        guard sharesPull else {
+            let own = Fill(plan: plan(request, purpose), node: node)
+            return own.attach(exchange) ? started(own) : nil
+        }
         let place = node.collapser.join(request.key, request: request.head.fields, hint: nil, ask: ask) {
             Fill(plan: plan(request, purpose), node: node)
         }

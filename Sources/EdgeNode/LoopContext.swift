@@ -433,6 +433,7 @@ public final class LoopContext {
             nodeID: node.nodeID, clientAddress: request.client.text, scheme: request.scheme, host: host,
             isCacheable: isCacheable, cookies: rules.caching.cookies, set: rules.requestEdits.set,
             remove: rules.requestEdits.remove)
+        context.isHead = head.method == .head
         var fields = ForwardedFields.rewriteRequest(head: head, context: context)
         fields.remove(.host)
         fields.remove(.contentLength)

@@ -17,6 +17,8 @@ public struct ForwardContext: Sendable {
     public var isCacheable: Bool
     /// Whether a cacheable pull keeps Range, because it fetches just that part.
     public var keepsRange: Bool
+    /// Whether the request is a HEAD, for which Range has no meaning (RFC 9110 14.2).
+    public var isHead = false
     public var cookies: CachingRules.Cookies
     /// The rules' `request.set`.
     public var set: [(name: [UInt8], value: [UInt8])]

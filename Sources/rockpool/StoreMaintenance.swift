@@ -4,35 +4,55 @@ import Foundation
 import ServiceLifecycle
 
 /// Keeps resident memory by the budget: after each sixteenth of the budget that was evicted, free heap pages go back
-/// to the system, and what the heap still holds beyond the charges is taken off the budget. Runs on no event loop.
+/// to the system, and what the process holds beyond the charges is taken off the budget. Looks after the disk as well.
+/// Runs on no event loop.
 struct StoreMaintenance: Service {
-    static let intervalMilliseconds = 200
-    /// What of the disk is checked against its checksums in each interval: 1 TiB in less than a week.
-    static let scrubbedBytes: Int64 = 512 << 10
-    static let placeCheckRounds = 10
+    /// Between two looks; while the tier turns over fast, what it frees must go back as fast.
+    static let intervalMilliseconds = 100
+    static let busyIntervalMilliseconds = 20
+    /// What of the disk is checked against its checksums in a second: 1 TiB in less than a week.
+    static let scrubbedBytesPerSecond: Int64 = 2 << 20
+    static let placeCheckMilliseconds = 2_000
+    /// From this budget on the process itself counts (below it, a program of 40 MB would leave little for bodies).
+    static let leastBudgetForProcess: Int64 = 128 << 20
+    /// What was measured 30 s ago still counts by half, so that the room that a shift of traffic took is there when it
+    /// shifts again.
+    private static let decayMilliseconds = 30_000.0
     let node: Node
 
     func run() async throws {
         let residentAtStart = Self.residentBytes()
         var trimmedAt: UInt64 = 0
+        var overhead = 0.0
         var scrubbed = ScrubPosition()
-        var rounds = 0
+        var interval = Self.intervalMilliseconds
+        var sinceCheck = 0
         while !Task.isShuttingDownGracefully {
-            try? await cancelWhenGracefulShutdown {
-                try await Task.sleep(for: .milliseconds(Self.intervalMilliseconds))
+            let pause = Duration.milliseconds(interval)
+            try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
+            if let disk = node.store.disk {
+                disk.retry()
+                disk.scrub(bytes: Self.scrubbedBytesPerSecond * Int64(interval) / 1_000, from: &scrubbed)
+                sinceCheck += interval
+                if sinceCheck >= Self.placeCheckMilliseconds {
+                    sinceCheck = 0
+                    disk.checkPlace()
+                }
             }
-            rounds += 1
-            node.store.disk?.retry()
-            if rounds % Self.placeCheckRounds == 0 { node.store.disk?.checkPlace() }
-            node.store.disk?.scrub(bytes: Self.scrubbedBytes, from: &scrubbed)
-            let snapshot = node.store.memory.snapshot
-            guard snapshot.evictedBytes - trimmedAt > UInt64(max(1, snapshot.budgetBytes / 16)) else {
-                continue
+            let memory = node.store.memory
+            let before = memory.snapshot
+            let isBusy = before.evictedBytes - trimmedAt > UInt64(max(1, before.budgetBytes / 16))
+            if isBusy {
+                trimmedAt = before.evictedBytes
+                MemoryTier.trimAllocator()
             }
-            trimmedAt = snapshot.evictedBytes
-            MemoryTier.trimAllocator()
-            let overhead = Self.residentBytes() - residentAtStart - Int(node.store.memory.snapshot.usedBytes)
-            node.store.memory.setOverhead(bytes: overhead)
+            let processBytes =
+                before.budgetBytes < Self.leastBudgetForProcess
+                ? residentAtStart : Int(before.budgetBytes / 20)
+            let measured = Self.residentBytes() - processBytes - Int(memory.snapshot.usedBytes)
+            overhead = max(Double(measured), overhead * exp2(-Double(interval) / Self.decayMilliseconds))
+            memory.setOverhead(bytes: Int(overhead))
+            interval = isBusy ? Self.busyIntervalMilliseconds : Self.intervalMilliseconds
         }
     }
 

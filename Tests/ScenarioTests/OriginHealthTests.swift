@@ -86,7 +86,9 @@ import Testing
                 return count
             }
             // Before the first of the two that bring it back, the test has to have seen that it was out.
-            return (number == 7 ? [.wait(wasSeenOut)] : []) + [.response(failing.contains(number) ? 503 : 204)]
+            return (number == 7 ? [.wait(wasSeenOut)] : []) + [
+                .response(failing.contains(number) ? 503 : 204)
+            ]
         }
         try await Self.withServers(
             [first],

@@ -352,4 +352,64 @@ import Testing
             #expect(whole.text == "whole")
         }
     }
+
+    @Test(arguments: ["no-store", "max-age=3600"])
+    func `several ranges backwards are delivered`(cacheControl: String) async throws {
+        let origin = Origin(fields: ["Cache-Control: \(cacheControl)"])
+        try await withNode(script: { origin.answer($0) }) { node, _ in
+            let response = try await Self.fetch(node, ["Range: bytes=2000000-2000010,1200000-1200010"])
+            #expect(response.status == 206)
+            let body = response.body
+            for range in [2_000_000..<2_000_011, 1_200_000..<1_200_011] {
+                #expect(body.firstRange(of: Self.content[range]) != nil)
+            }
+        }
+    }
+
+    @Test func `an origin that sends less than it is asked for is asked again`() async throws {
+        try await withNode(script: { request in
+            var origin = Origin()
+            // Never more than 10,000 bytes from where it is asked to begin.
+            guard let value = request.fields["Range"],
+                let first = value.dropFirst(6).split(separator: "-").first.flatMap({ Int($0) })
+            else { return origin.answer(request) }
+            let end = min(first + 10_000, Self.size)
+            origin.fields += ["ETag: \"v1\"", "Content-Range: bytes \(first)-\(end - 1)/\(Self.size)"]
+            return [
+                .head(206, origin.fields + ["Content-Length: \(end - first)"]),
+                .send(Array(Self.content[first..<end])),
+            ]
+        }) { node, _ in
+            let first = try await Self.fetch(node, ["Range: bytes=900000-900010"])
+            Self.expect(first, 900_000..<900_011)
+            let second = try await Self.fetch(node, ["Range: bytes=1500000-1500010"])
+            Self.expect(second, 1_500_000..<1_500_011)
+        }
+    }
+
+    @Test func `a 206 that brings more than it names is not kept, and nothing of the surplus is sent`()
+        async throws
+    {
+        try await withNode(script: { _ in
+            let fields = ["Cache-Control: max-age=60", "ETag: \"v1\"", "Content-Range: bytes 0-9/100"]
+            return [
+                .head(206, fields + ["Transfer-Encoding: chunked"]), .chunk("01234"), .chunk("56789junk"),
+                .chunk("more"), .text("0\r\n\r\n"),
+            ]
+        }) { node, origin in
+            for _ in 0..<2 {
+                let response = try await Self.fetch(node, ["Range: bytes=2-9"])
+                #expect(response.text == "23456789")
+            }
+            #expect(origin.requestCount == 2)
+        }
+    }
+
+    @Test func `HEAD goes to the origin without Range`() async throws {
+        try await withNode(script: { _ in [.head(200, ["Content-Length: 10"])] }) { node, origin in
+            let response = try await node.fetch("HEAD", "/a", ["Range: bytes=0-0"])
+            #expect(response.fields["Content-Length"] == "10")
+            #expect(Self.ranges(origin) == ["whole"])
+        }
+    }
 }

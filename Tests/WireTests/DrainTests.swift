@@ -212,7 +212,9 @@ import Testing
     @Test func `a node without connections drains at once`() async throws {
         try await Self.withDrainingNode(script: { _ in [.response(200)] }) { node, _ in
             #expect(await node.drain(within: 10).value)
-            #expect(throws: TestFailure.self) { _ = try node.connect() }
+            // The port may be another server's by now: what counts is that nobody came in here.
+            _ = try? node.connect()
+            #expect(node.listener.connectionCount == 0)
         }
     }
 

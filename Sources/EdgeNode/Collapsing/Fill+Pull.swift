@@ -251,11 +251,16 @@ extension Fill {
                 appendSpooled(body, &state)
             } else if let slab = state.slab {
                 // The parser holds the origin to its Content-Length; only a chunked 206 can bring more than its
-                // Content-Range names, and is then not what it says.
-                guard slab.append(body) else {
+                // Content-Range names. It is then not what it says: nothing of the surplus is taken, and nothing kept.
+                let room = slab.capacity - slab.count
+                guard body.count <= room else {
+                    isTooLarge = state.isKeeping
                     state.isKeeping = false
+                    _ = slab.append(UnsafeRawBufferPointer(rebasing: body[..<room]))
+                    state.received += Int64(room)
                     return true
                 }
+                _ = slab.append(body)
             } else {
                 let ahead = state.received - state.chunkBase
                 if !state.isKeeping, ahead > Self.windowBytes {

@@ -1,3 +1,4 @@
+import EdgeHTTP
 import EdgeOrigin
 import EdgePolicy
 import EdgePrimitives
@@ -45,7 +46,8 @@ extension Fill {
     /// Whether, and under which identity, a body of `bytes` goes to disk as it comes.
     func makeSpool(_ head: FillHead, bytes: Int64) -> Spool? {
         guard let disk = node.store.disk, bytes > Int64(DiskTier.inlineBytes), bytes <= disk.largestBodyBytes,
-            disk.admits(plan.key)
+            // Blocks are found as soon as they are written, so their length must be sure from the start.
+            head.part == nil || head.response.fields.contains(.contentLength), disk.admits(plan.key)
         else { return nil }
         let length = head.part?.completeLength ?? bytes
         guard let id = node.bodyID(plan.key, head.clientFields, head.secondaryKey, length: length) else {

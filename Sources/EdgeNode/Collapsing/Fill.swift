@@ -174,6 +174,8 @@ final class Fill: Sendable {
         case end(FieldSection?)
         /// Those bytes are in memory no more: they were written to disk.
         case onDisk
+        /// Those bytes are in memory no more, and nowhere else: all readers were past them.
+        case gone
         case failed
     }
 
@@ -181,7 +183,7 @@ final class Fill: Sendable {
     func read(_ exchange: Exchange, from offset: Int64, limit: Int) -> Read {
         var resumed: PullHandle?
         let result: Read = state.withLock { state in
-            guard offset >= state.chunkBase else { return state.spool == nil ? .failed : .onDisk }
+            guard offset >= state.chunkBase else { return state.spool == nil ? .gone : .onDisk }
             if offset < state.received {
                 let bytes = slice(state, offset, limit)
                 note(&state, exchange, offset + Int64(bytes.readableBytes))

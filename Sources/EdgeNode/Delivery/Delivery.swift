@@ -102,7 +102,7 @@ struct Delivery {
                 segments[index] = .rest(from: offset + Int64(bytes.readableBytes))
                 return .sendChunk(bytes)
             case .wait: return .wait
-            case .failed, .onDisk: return .failed
+            case .failed, .onDisk, .gone: return .failed
             case .end(let trailers):
                 index += 1
                 return .end(trailers)
@@ -133,7 +133,7 @@ struct Delivery {
                 taken = bytes.readableBytes
             case .wait: return .wait
             // A body that ends before its length is an error, never an end.
-            case .end, .failed, .onDisk: return .failed
+            case .end, .failed, .onDisk, .gone: return .failed
             }
         case .parts(let parts):
             switch parts.read(exchange, range, limit: limit) {

@@ -24,6 +24,8 @@ final class PartSource {
     private var fill: Fill?
     /// Whether the head of `fill` was seen to fit.
     private var isJudged = false
+    /// Whether the pull before this one did not bring what it was asked for.
+    private var isExact = false
     /// The block that was prepared last, by its first byte: it is sent without another look at the page cache.
     private var preparedBlock: Int64?
     private var isPreparing = false
@@ -57,11 +59,16 @@ final class PartSource {
             refresh(exchange)
             if let read = stored(exchange, range, limit) { return read }
             guard let validator else { return .failed }
-            let ask = RangeAsk(hole: hole(range), wanted: range, completeLength: completeLength)
+            // An origin may send less than it is asked for (RFC 9110 15.3.7.1): then once just what is wanted.
+            let ask: RangeAsk =
+                isExact
+                ? .bytes(range)
+                : RangeAsk(hole: hole(range), wanted: range, completeLength: completeLength)
             detach(exchange)
-            guard let gap = exchange.context.pull(ask, validator: validator, for: exchange) else {
-                return .failed
-            }
+            guard
+                let gap = exchange.context.pull(
+                    ask, validator: validator, for: exchange, sharesPull: !isExact)
+            else { return .failed }
             fill = gap
             isJudged = false
         }
@@ -88,20 +95,26 @@ final class PartSource {
             case .streaming, .complete, .answered, .failed: return .read(.failed)
             }
         }
-        guard let (range, length) = content(of: head), range.contains(offset) else {
-            return isJudged ? .outside : .read(.failed)
+        guard let (range, length) = content(of: head) else { return .read(.failed) }
+        guard range.contains(offset) else {
+            if isJudged { return .outside }
+            if isExact { return .read(.failed) }
+            isExact = true
+            return .outside
         }
         if !isJudged {
             guard length == completeLength, StrongValidator(head.clientFields) == validator,
                 head.secondaryKey?.matches(exchange.request.head.fields) ?? true
             else { return .read(.failed) }
             isJudged = true
+            isExact = false
         }
         let available = min(limit, Int(min(range.upperBound - offset, Int64(Int32.max))))
         switch fill.read(exchange, from: offset - range.lowerBound, limit: available) {
         case .bytes(let bytes): return .read(.piece(.bytes(bytes)))
         case .wait: return .read(.wait)
         case .onDisk: return .elsewhere
+        case .gone: return .outside
         case .end, .failed: return .read(.failed)
         }
     }

@@ -47,6 +47,8 @@ struct DiskLog {
     private var leftovers: [String] = []
     /// Whether a segment ever had to leave: from then on admission is choosy.
     private(set) var hasBeenFull: Bool
+    /// Whether a segment was begun since ``takeHasTurned()`` was asked.
+    private var hasTurned = false
 
     init(
         volume: any DiskVolume, identity: VolumeIdentity, geometry: DiskGeometry, recovered: DiskRecovery,
@@ -199,6 +201,12 @@ struct DiskLog {
 
     // MARK: Segments
 
+    /// Whether a segment was begun since the last time: what the disk holds may have changed by a fortieth.
+    mutating func takeHasTurned() -> Bool {
+        defer { hasTurned = false }
+        return hasTurned
+    }
+
     /// Whether the open segment takes a record of `length` and its entry.
     private func hasRoom(for length: Int64) -> Bool {
         guard let open else { return false }
@@ -265,6 +273,7 @@ struct DiskLog {
                 account: account)
             segments.insert(segment)
             order.append(generation)
+            hasTurned = true
             open = Open(
                 segment: segment, position: DiskFormat.firstOffset, journalPosition: DiskFormat.firstOffset,
                 session: 0)

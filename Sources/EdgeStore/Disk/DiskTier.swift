@@ -93,7 +93,9 @@ public final class DiskTier: Sendable {
         self.backOff = backOff
         self.maxVariants = maxVariants
         hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
-        admission = Mutex(AdmissionFilter(windowObjects: 1 << 16))
+        admission = Mutex(
+            AdmissionFilter(
+                windowObjects: Self.admissionWindow(of: recovered.index.count, isFull: log.hasBeenFull)))
         queue = Mutex(DiskQueue())
         self.log = Mutex(log)
     }
@@ -114,6 +116,21 @@ public final class DiskTier: Sendable {
     public func admits(_ key: Digest128) -> Bool {
         let isKnown = admission.withLock { $0.seenBefore(key) }
         return isKnown || !hasBeenFull.load(ordering: .relaxed)
+    }
+
+    /// The admission filter's window: twice the entries that a full disk holds. With a longer one more is written that
+    /// nobody asks for again, with a shorter one what comes back in time is not known any more.
+    private static func admissionWindow(of entries: Int, isFull: Bool) -> Int {
+        max(isFull ? 1 << 10 : 1 << 16, 2 * entries)
+    }
+
+    /// Lets the window follow what the disk holds; in steps of a quarter, since each change forgets a part.
+    private func fitAdmission() {
+        let wanted = Self.admissionWindow(of: index.count, isFull: hasBeenFull.load(ordering: .relaxed))
+        admission.withLock { filter in
+            guard abs(wanted - filter.windowObjects) * 4 > filter.windowObjects else { return }
+            filter.resize(windowObjects: wanted)
+        }
     }
 
     /// Takes a response that was stored in memory, in place of the one with the same keys; it is written soon.
@@ -277,6 +294,7 @@ public final class DiskTier: Sendable {
                 return
             }
             hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
+            if log.takeHasTurned() { fitAdmission() }
             queue.withLock { $0.succeeded() }
         }
     }
