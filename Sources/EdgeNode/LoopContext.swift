@@ -288,7 +288,8 @@ public final class LoopContext {
         let request = exchange.request
         if node.marks.isHitForMiss(request.key, now: request.started) {
             exchange.forwardReason = .hitForMiss
-            if request.head.names.contains(.range) || Preconditions.hasConditions(request.head.fields) {
+            // A range is pulled all the same: were it passed on, no range would ever be kept and end the mark.
+            if Preconditions.hasConditions(request.head.fields) {
                 pass(exchange)
             } else {
                 exchange.wait(for: Fill(plan: plan(request, .miss), node: node), isLeader: true)

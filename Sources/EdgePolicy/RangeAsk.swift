@@ -33,9 +33,7 @@ public enum RangeAsk: Sendable, Equatable {
                 return
             }
             self = .bytes(Self.aligned(down: start)..<Self.aligned(down: last) + Self.blockBytes)
-        case .suffix(let count):
-            guard count > 0 else { return nil }
-            self = .suffix(count)
+        case .suffix(let count): self = .suffix(count)
         }
     }
 

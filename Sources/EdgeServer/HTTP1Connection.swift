@@ -1,3 +1,4 @@
+import CEdgeLinux
 import EdgeHTTP
 import EdgeNode
 import EdgePrimitives
@@ -65,8 +66,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var goneBytes: Int64 = 0
     private var progressAt = MonotonicTime(nanoseconds: 0)
     private var hadPending = false
-    private var unackedSegments: UInt32 = 0
-    private var unackedBefore: UInt32 = 0
+    private var ackedBytes: UInt64 = 0
+    private var ackedBefore: UInt64 = 0
     /// A plain hit was answered since the timer last looked.
     private var wasActive = false
     private var hasTimer = false
@@ -492,7 +493,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     private func isSending(_ context: ChannelHandlerContext, _ now: MonotonicTime) -> Bool {
         let pending = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let gone = handedBytes - Int64(pending)
-        lookAtSegments(context)
+        lookAtAcknowledged(context)
         if gone != goneBytes || !hadPending {
             goneBytes = gone
             progressAt = now
@@ -503,8 +504,8 @@ final class HTTP1Connection: ChannelInboundHandler {
             return false
         }
         hadPending = true
-        if unackedSegments != unackedBefore {
-            unackedBefore = unackedSegments
+        if ackedBytes != ackedBefore {
+            ackedBefore = ackedBytes
             progressAt = now
         }
         if now.milliseconds(since: progressAt) >= limits.stallMilliseconds {
@@ -516,12 +517,12 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     /// What the client takes out of the socket's buffer is progress too, though the kernel asks for more only when a
-    /// third of that buffer is free. (A window that stays shut changes nothing here: probes are not counted.)
-    private func lookAtSegments(_ context: ChannelHandlerContext) {
+    /// third of that buffer is free.
+    private func lookAtAcknowledged(_ context: ChannelHandlerContext) {
         guard let socket = context.channel as? any SocketOptionProvider else { return }
-        let info: EventLoopFuture<tcp_info> = socket.unsafeGetSocketOption(
+        let info: EventLoopFuture<edge_tcp_info> = socket.unsafeGetSocketOption(
             level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
-        info.assumeIsolated().whenSuccess { self.unackedSegments = $0.tcpi_unacked }
+        info.assumeIsolated().whenSuccess { self.ackedBytes = $0.bytes_acked }
     }
 }
 

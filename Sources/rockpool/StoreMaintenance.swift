@@ -3,7 +3,7 @@ import EdgeStore
 import Foundation
 import ServiceLifecycle
 
-/// Keeps resident memory by the budget: after each sixteenth of the budget that was evicted, free heap pages go back
+/// Keeps resident memory by the budget: after each thirty-second part of the budget that was evicted, free heap pages go back
 /// to the system, and what the process holds beyond the charges is taken off the budget. Looks after the disk as well.
 /// Runs on no event loop.
 struct StoreMaintenance: Service {
@@ -41,17 +41,17 @@ struct StoreMaintenance: Service {
             }
             let memory = node.store.memory
             let before = memory.snapshot
-            let isBusy = before.evictedBytes - trimmedAt > UInt64(max(1, before.budgetBytes / 16))
+            let isBusy = before.evictedBytes - trimmedAt > UInt64(max(1, before.budgetBytes / 32))
             if isBusy {
                 trimmedAt = before.evictedBytes
                 MemoryTier.trimAllocator()
             }
             let processBytes =
-                before.budgetBytes < Self.leastBudgetForProcess
-                ? residentAtStart : Int(before.budgetBytes / 20)
+                before.budgetBytes < Self.leastBudgetForProcess ? residentAtStart : 0
             let measured = Self.residentBytes() - processBytes - Int(memory.snapshot.usedBytes)
             overhead = max(Double(measured), overhead * exp2(-Double(interval) / Self.decayMilliseconds))
-            memory.setOverhead(bytes: Int(overhead))
+            // A little more, for what comes between two looks.
+            memory.setOverhead(bytes: Int(overhead) + Int(before.budgetBytes / 32))
             interval = isBusy ? Self.busyIntervalMilliseconds : Self.intervalMilliseconds
         }
     }

@@ -176,6 +176,25 @@ import Testing
             #expect(origin.requestCount == 2)
         }
     }
+
+    @Test func `a slow reader of what turns out too large slows nobody`() async throws {
+        let piece = String(repeating: "0123456789abcdef", count: 1 << 16)
+        let script: ScriptedServer.Script = { _ in
+            [.head(200, ["Cache-Control: max-age=60", "Transfer-Encoding: chunked"])]
+                + (0..<24).map { _ in .chunk(piece) } + [.text("0\r\n\r\n")]
+        }
+        // Half of the budget is 8 MiB: at that point nothing of it is kept any more.
+        try await withNode(script: script, configure: { $0.cache.memoryBytes = 16 << 20 }) { node, _ in
+            let slow = try node.connect(receiveBufferBytes: 16_384)
+            try await slow.send(RawClient.request("GET", "/r"))
+            #expect(try await slow.head().status == 200)
+            let fast = try node.connect()
+            try await fast.send(RawClient.request("GET", "/r"))
+            let response = try await fast.response()
+            #expect(response.body.count == 24 << 20)
+            slow.close()
+        }
+    }
 }
 
 extension RawClient {

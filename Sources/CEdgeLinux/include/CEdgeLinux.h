@@ -35,3 +35,12 @@ int64_t edge_cached_pages(int fd, int64_t offset, int64_t length);
 
 /* How many processors this process may run on (sched_getaffinity), at least 1. */
 int edge_usable_processors(void);
+
+/* --- sockets --- */
+
+/* The beginning of the kernel's struct tcp_info (TCP_INFO), which glibc declares without its newer fields. */
+typedef struct {
+    uint8_t before[120];
+    /* Bytes that the far end has acknowledged (Linux 4.1). */
+    uint64_t bytes_acked;
+} edge_tcp_info;

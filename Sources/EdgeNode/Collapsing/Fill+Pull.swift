@@ -52,7 +52,11 @@ extension Fill {
             if fillHead.isReusable {
                 node.marks.clearHitForMiss(plan.key)
             } else {
-                node.marks.markHitForMiss(plan.key, now: monotonic)
+                // A refusal that is this request's own doing says nothing of what others will get.
+                switch fillHead.refusal {
+                case .authorization, .range, .clientNoStore: break
+                default: node.marks.markHitForMiss(plan.key, now: monotonic)
+                }
                 node.collapser.leave(self)
             }
             proceed(with: fillHead, keep: fillHead.metadata != nil)
@@ -243,7 +247,7 @@ extension Fill {
             if case .answered = state.phase { return true }
             guard let head = state.head, head.hasBody else { return true }
             if state.spool != nil {
-                let isAhead = !state.isKeeping && state.received - state.chunkBase > Self.windowBytes
+                let isAhead = !state.isKeeping && unread(state) > Self.windowBytes
                 guard !isAhead, !isAheadOfDisk(state) else {
                     state.isPaused = true
                     return false
@@ -262,8 +266,7 @@ extension Fill {
                 }
                 _ = slab.append(body)
             } else {
-                let ahead = state.received - state.chunkBase
-                if !state.isKeeping, ahead > Self.windowBytes {
+                if !state.isKeeping, unread(state) > Self.windowBytes {
                     state.isPaused = true
                     return false
                 }

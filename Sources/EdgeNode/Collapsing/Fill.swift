@@ -18,6 +18,9 @@ import Synchronization
 final class Fill: Sendable {
     /// Bytes that a response which is not kept may be ahead of its slowest reader.
     static let windowBytes: Int64 = 1 << 20
+    /// How far one of several readers of such a response may be behind the newest bytes before it loses its place:
+    /// the fastest sets the pace, or a slow one would slow all the others.
+    static let lagBytes: Int64 = 8 << 20
 
     enum Phase: Sendable {
         case pulling
@@ -235,17 +238,29 @@ final class Fill: Sendable {
     func trim(_ state: inout State) -> PullHandle? {
         if state.isKeeping, state.spool != nil { return trimSpooled(&state) }
         guard !state.isKeeping, state.slab == nil else { return nil }
-        var slowest = state.received
-        for loop in state.loops {
-            for reader in loop.readers { slowest = min(slowest, max(reader.offset, 0)) }
-        }
+        let offsets = state.loops.flatMap { loop in loop.readers.map { max($0.offset, 0) } }
+        var slowest = offsets.min() ?? state.received
+        if offsets.count > 1 { slowest = max(slowest, state.received - Self.lagBytes) }
         while let first = state.chunks.first, state.chunkBase + Int64(first.readableBytes) <= slowest {
             state.chunkBase += Int64(first.readableBytes)
             state.chunks.removeFirst()
         }
-        guard state.isPaused, state.received - state.chunkBase <= Self.windowBytes / 2 else { return nil }
+        guard state.isPaused, unread(state) <= Self.windowBytes / 2 else { return nil }
         state.isPaused = false
         return state.handle
+    }
+
+    /// How far a response that is not kept is ahead of who reads it: of the only reader, or of the fastest.
+    func unread(_ state: borrowing State) -> Int64 {
+        var fastest = state.chunkBase
+        var count = 0
+        for loop in state.loops {
+            for reader in loop.readers {
+                fastest = max(fastest, reader.offset)
+                count += 1
+            }
+        }
+        return state.received - (count > 1 ? fastest : state.chunkBase)
     }
 
     // MARK: Waking

@@ -19,9 +19,9 @@ struct MemoryLedger {
         self.budgetBytes = budgetBytes
     }
 
-    /// What stored responses and fills may hold together. Overhead takes half of the budget at most, so that
-    /// a wrong measurement cannot empty the tier.
-    var usableBytes: Int { budgetBytes - min(overheadBytes, budgetBytes / 2) }
+    /// What stored responses and fills may hold together. Overhead takes three quarters of the budget at
+    /// most, so that a wrong measurement cannot empty the tier.
+    var usableBytes: Int { budgetBytes - min(overheadBytes, budgetBytes / 4 * 3) }
 
     func isResident(_ response: StoredResponse) -> Bool {
         guard let slot = response.slot, slot < residents.count else { return false }
