@@ -13,7 +13,10 @@ public final class LoopContext {
     private var sites: SiteTable
     private var configurationNumber: UInt64
     private var keyText: [UInt8] = []
+    private let seed: DigestSeed
     private let logsAccess: Bool
+    /// The memory tier at hand: a plain hit goes through nothing else.
+    private let memory: MemoryTier
 
     /// Fields that keep a request off the plain path: they change what a hit looks like.
     private static let unplain = FieldNameSet(
@@ -21,9 +24,11 @@ public final class LoopContext {
 
     public init(node: Node, eventLoop: any EventLoop) {
         self.node = node
+        seed = node.seed
         self.eventLoop = eventLoop
         configurationNumber = node.configurationNumber
         sites = node.sites
+        memory = node.store.memory
         logsAccess = node.accessLog != nil
         keyText.reserveCapacity(1024)
         node.register(self)
@@ -73,7 +78,7 @@ public final class LoopContext {
             guard let plain = body.plainRegion else { return nil }
             region = plain
         }
-        node.store.recordHit(stored)
+        if stored.secondaryKey != nil { memory.recordHit(stored) }
         let isHeuristic = stored.metadata.flags.contains(.heuristic)
         let age = stored.metadata.currentAgeMilliseconds(at: now)
         PlainHead.write(
@@ -93,7 +98,7 @@ public final class LoopContext {
         -> StoredResponse?
     {
         writeKey(head, head.fields.bytes[authority], isTLS, rules.query)
-        switch node.store.lookup(node.seed.digest(keyText)) {
+        switch memory.lookup(seed.digest(keyText)) {
         case .none: return nil
         case .single(let stored):
             guard let secondary = stored.secondaryKey else { return stored }
