@@ -3,16 +3,6 @@ import EdgePolicy
 
 /// What a failed pull means to the client: RFC 9209 error types and the node's reasons.
 extension PullFailure {
-    /// Whether no connection to the origin could be had: the sign of an outage.
-    var isConnectionFailure: Bool {
-        switch kind {
-        case .refused, .unreachable, .nameNotFound, .connectTimeout, .unhealthy, .tlsHandshake,
-            .tlsCertificate:
-            true
-        default: false
-        }
-    }
-
     var isSaturation: Bool { kind == .saturated }
 
     var malformedReason: Reason {

@@ -59,6 +59,16 @@ public struct PullFailure: Error, Sendable {
         }
     }
 
+    /// Whether no connection to the origin could be had: the sign of an outage.
+    public var isConnectionFailure: Bool {
+        switch kind {
+        case .refused, .unreachable, .nameNotFound, .connectTimeout, .unhealthy, .tlsHandshake,
+            .tlsCertificate:
+            true
+        default: false
+        }
+    }
+
     public var isTimeout: Bool {
         switch kind {
         case .connectTimeout, .firstByteTimeout, .stallTimeout, .fetchTimeout: true

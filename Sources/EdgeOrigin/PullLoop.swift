@@ -509,6 +509,8 @@ final class PullLoop: @unchecked Sendable {
     ) {
         guard let server = pool.index(of: transfer.endpoint) else { return }
         pool.servers[server].active = max(0, pool.servers[server].active - 1)
+        // What a check found is judged by its own rules: that it was answered at all is not enough.
+        guard !transfer.isCheck else { return }
         switch end {
         case .completed:
             pool.servers[server].health.succeeded()
@@ -520,7 +522,8 @@ final class PullLoop: @unchecked Sendable {
             if transfer.hasHead {
                 pool.servers[server].health.succeeded()
             } else if failure.speaksOfServer {
-                pool.servers[server].health.failed(now: now)
+                pool.servers[server].health.failed(
+                    now: now, connecting: failure.isConnectionFailure)
             } else {
                 pool.servers[server].health.undecided(now: now)
             }

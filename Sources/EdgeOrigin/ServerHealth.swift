@@ -5,7 +5,10 @@ import EdgePrimitives
 ///     healthy ──failures──▶ unhealthy ──back-off over──▶ halfOpen ──success──▶ healthy
 ///                               ▲─────────failure─────────┘
 package struct ServerHealth: Sendable, Equatable {
-    package static let failuresToOpen = 3
+    /// Failures in a row to connect, or of any kind, that take a server out. A server that can be connected to and
+    /// fails single requests (one slow target, one that crashes a worker) may well serve the others.
+    package static let connectFailuresToOpen = 3
+    package static let failuresToOpen = 10
     package static let firstBackOffMilliseconds: Int64 = 1_000
     package static let lastBackOffMilliseconds: Int64 = 30_000
 
@@ -18,6 +21,7 @@ package struct ServerHealth: Sendable, Equatable {
 
     package private(set) var state = State.healthy
     package private(set) var consecutiveFailures = 0
+    private var connectFailures = 0
     private var backOffMilliseconds = firstBackOffMilliseconds
     private var activeFailures = 0
     private var activeSuccesses = 0
@@ -44,11 +48,15 @@ package struct ServerHealth: Sendable, Equatable {
         self = fresh
     }
 
-    package mutating func failed(now: MonotonicTime) {
+    /// - Parameter connecting: whether the server could not even be connected to.
+    package mutating func failed(now: MonotonicTime, connecting: Bool) {
         consecutiveFailures += 1
+        if connecting { connectFailures += 1 }
         switch state {
         case .healthy:
-            if consecutiveFailures >= Self.failuresToOpen { open(now) }
+            if connectFailures >= Self.connectFailuresToOpen || consecutiveFailures >= Self.failuresToOpen {
+                open(now)
+            }
         case .halfOpen:
             backOffMilliseconds = min(backOffMilliseconds * 2, Self.lastBackOffMilliseconds)
             open(now)

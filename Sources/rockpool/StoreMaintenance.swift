@@ -3,9 +3,9 @@ import EdgeStore
 import Foundation
 import ServiceLifecycle
 
-/// Keeps resident memory by the budget: after each thirty-second part of the budget that was evicted, free heap pages go back
-/// to the system, and what the process holds beyond the charges is taken off the budget. Looks after the disk as well.
-/// Runs on no event loop.
+/// Keeps resident memory by the budget: after each thirty-second part of the budget that was evicted, free heap pages
+/// go back to the system, and what the process holds beyond the charges is taken off the budget. Looks after the disk
+/// as well. Runs on no event loop.
 struct StoreMaintenance: Service {
     /// Between two looks; while the tier turns over fast, what it frees must go back as fast.
     static let intervalMilliseconds = 100

@@ -15,20 +15,20 @@ struct ServerHealthTests {
 
     private func opened() -> ServerHealth {
         var health = ServerHealth()
-        for _ in 0..<ServerHealth.failuresToOpen { health.failed(now: at(0)) }
+        for _ in 0..<ServerHealth.connectFailuresToOpen { health.failed(now: at(0), connecting: true) }
         return health
     }
 
     @Test func `one failure does not take a server out, three in a row do`() {
         var health = ServerHealth()
-        health.failed(now: at(0))
-        health.failed(now: at(0))
+        health.failed(now: at(0), connecting: true)
+        health.failed(now: at(0), connecting: true)
         expect(&health, admits: true, at: 0)
         health.succeeded()
-        health.failed(now: at(0))
-        health.failed(now: at(0))
+        health.failed(now: at(0), connecting: true)
+        health.failed(now: at(0), connecting: true)
         expect(&health, admits: true, at: 0)
-        health.failed(now: at(0))
+        health.failed(now: at(0), connecting: true)
         expect(&health, admits: false, at: 999)
     }
 
@@ -49,7 +49,7 @@ struct ServerHealthTests {
             expect(&health, admits: false, at: now + expected - 1)
             now += expected
             expect(&health, admits: true, at: now)
-            health.failed(now: at(now))
+            health.failed(now: at(now), connecting: true)
         }
     }
 
@@ -100,5 +100,19 @@ struct PullQueueTests {
         var left = 0
         while queue.next() != nil { left += 1 }
         #expect(left == PullQueue<Int>.capacity / 2 + 1)
+    }
+
+    @Test func `failures after connecting take a server out only when they are many`() {
+        var health = ServerHealth()
+        for _ in 1..<ServerHealth.failuresToOpen { health.failed(now: at(0), connecting: false) }
+        #expect(health.state == .healthy)
+        health.failed(now: at(0), connecting: false)
+        let isAdmitted = health.admits(now: at(1))
+        #expect(!isAdmitted)
+        health = ServerHealth()
+        for _ in 1..<ServerHealth.failuresToOpen { health.failed(now: at(0), connecting: false) }
+        health.succeeded()
+        health.failed(now: at(0), connecting: false)
+        #expect(health.state == .healthy)
     }
 }

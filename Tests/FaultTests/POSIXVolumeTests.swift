@@ -46,7 +46,11 @@ import Testing
         #expect(try volume?.list() == [])
         #expect(try descriptors(in: folder.path) == 2)
         volume = nil
-        #expect(throws: Never.self) { try POSIXVolume(directory: folder.path) }
+        // A child process that was forked meanwhile holds the lock until it becomes another program.
+        let limit = ContinuousClock.now + .seconds(10)
+        var next: POSIXVolume?
+        while next == nil, ContinuousClock.now < limit { next = try? POSIXVolume(directory: folder.path) }
+        #expect(next != nil)
     }
 
     @Test func `another process cannot take the lock`() throws {
