@@ -51,7 +51,7 @@ struct StoreMaintenance: Service {
             let measured = Self.residentBytes() - processBytes - Int(memory.snapshot.usedBytes)
             overhead = max(Double(measured), overhead * exp2(-Double(interval) / Self.decayMilliseconds))
             // A little more, for what comes between two looks.
-            memory.setOverhead(bytes: Int(overhead) + Int(before.budgetBytes / 32))
+            memory.setOverhead(bytes: Int(overhead) + Int(before.budgetBytes / 16))
             interval = isBusy ? Self.busyIntervalMilliseconds : Self.intervalMilliseconds
         }
     }
