@@ -50,26 +50,13 @@ public enum RangeSpecifier: Sendable, Equatable {
         let left = member[..<dash]
         let right = member[(dash + 1)...]
         if left.isEmpty {
-            guard let count = saturatingDecimal(right) else { return nil }
+            guard let count = Octet.decimal(right)?.value else { return nil }
             return .suffix(count)
         }
-        guard let first = saturatingDecimal(left) else { return nil }
+        guard let first = Octet.decimal(left)?.value else { return nil }
         if right.isEmpty { return .from(first, through: nil) }
-        guard let last = saturatingDecimal(right), last >= first else { return nil }
+        guard let last = Octet.decimal(right)?.value, last >= first else { return nil }
         return .from(first, through: last)
-    }
-
-    /// `1*DIGIT`, at most `Int64.max`; nil for anything else.
-    private static func saturatingDecimal(_ digits: ArraySlice<UInt8>) -> Int64? {
-        guard !digits.isEmpty else { return nil }
-        var value: Int64 = 0
-        for byte in digits {
-            guard Octet.isDigit(byte) else { return nil }
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = product.addingReportingOverflow(Int64(byte - 48))
-            value = overflow || carry ? .max : sum
-        }
-        return value
     }
 }
 
@@ -161,15 +148,7 @@ public struct ContentRange: Sendable, Equatable {
     }
 
     private static func decimal(_ digits: ArraySlice<UInt8>) -> Int64? {
-        guard !digits.isEmpty else { return nil }
-        var value: Int64 = 0
-        for byte in digits {
-            guard Octet.isDigit(byte) else { return nil }
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            let (sum, carry) = product.addingReportingOverflow(Int64(byte - 48))
-            if overflow || carry { return nil }
-            value = sum
-        }
+        guard let (value, isExact) = Octet.decimal(digits), isExact else { return nil }
         return value
     }
 }

@@ -290,11 +290,11 @@ public final class Exchange: @unchecked Sendable {
         switch shape {
         case .notModified:
             fill.detach(self)
-            send(shape, of: answer.representation(length: 0, source: .none, sendsZeroAge: false))
+            send(shape, of: answer.representation(length: 0, source: .none))
         case .single where head.contentLength != nil:
             send(
                 shape,
-                of: answer.representation(length: length, source: source(fill, head), sendsZeroAge: false))
+                of: answer.representation(length: length, source: source(fill, head)))
         case .whole, .single, .multiple, .unsatisfiable: sendWhole(answer)
         }
     }
@@ -342,7 +342,7 @@ public final class Exchange: @unchecked Sendable {
         let source = PartSource(
             completeLength: length, validator: validator, body: joined?.body ?? fill.spooledBody(length),
             fill: needsBody ? fill : nil)
-        send(shape, of: answer.representation(length: length, source: .parts(source), sendsZeroAge: false))
+        send(shape, of: answer.representation(length: length, source: .parts(source)))
     }
 
     private func sendWhole(_ answer: FillResponse) {

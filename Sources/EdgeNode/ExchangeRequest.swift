@@ -56,11 +56,10 @@ struct FillResponse {
     /// The fields that this client gets.
     var fields: FieldSection { isLeader ? head.leaderFields : head.clientFields }
 
-    /// - Parameter sendsZeroAge: whether a response that comes fresh from the origin says so.
-    func representation(length: Int64, source: Delivery.Source, sendsZeroAge: Bool) -> Representation {
+    func representation(length: Int64, source: Delivery.Source) -> Representation {
         Representation(
             fields: fields, status: 200, length: length,
-            ageSeconds: head.initialAgeSeconds > 0 || sendsZeroAge ? head.initialAgeSeconds : nil,
+            ageSeconds: head.initialAgeSeconds > 0 ? head.initialAgeSeconds : nil,
             cacheStatus: cacheStatus, source: source)
     }
 }

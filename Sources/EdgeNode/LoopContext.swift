@@ -229,8 +229,8 @@ public final class LoopContext {
             node.store.recordHit(stored)
             refreshBehind(exchange, stored, hint)
             exchange.serve(stored, as: .hit, outcome: .stale, reason: .staleWhileRevalidate)
-        case .staleWhileRevalidate: validate(exchange, stored, hint, .expired)
-        case .validate(let reason): validate(exchange, stored, hint, reason)
+        case .staleWhileRevalidate: validate(exchange, stored, hint, .expired, isWhole: false)
+        case .validate(let reason): validate(exchange, stored, hint, reason, isWhole: ask == nil)
         }
     }
 
@@ -325,8 +325,9 @@ public final class LoopContext {
         }
     }
 
+    /// - Parameter isWhole: whether `stored` has every byte that the request needs.
     private func validate(
-        _ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?, _ reason: Reason
+        _ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?, _ reason: Reason, isWhole: Bool
     ) {
         let request = exchange.request
         if request.traits.onlyIfCached {
@@ -338,7 +339,7 @@ public final class LoopContext {
         exchange.forward = reason == .clientNoCache ? .request : .stale
         exchange.forwardReason = reason
         exchange.candidate = stored
-        if missing(stored, for: request) == nil, let (reason, probes) = staleAtOnce(request, stored) {
+        if isWhole, let (reason, probes) = staleAtOnce(request, stored) {
             if probes { pullBehind(exchange, stored, hint) }
             exchange.serve(stored, as: .hit, outcome: .stale, reason: reason)
             return

@@ -15,8 +15,6 @@ public struct ForwardContext: Sendable {
     /// Whether the pull may fill the cache: then nothing of the request may shape the answer but what is in
     /// the key.
     public var isCacheable: Bool
-    /// Whether a cacheable pull keeps Range, because it fetches just that part.
-    public var keepsRange: Bool
     /// Whether the request is a HEAD, for which Range has no meaning (RFC 9110 14.2).
     public var isHead = false
     public var cookies: CachingRules.Cookies
@@ -26,12 +24,13 @@ public struct ForwardContext: Sendable {
     public var remove: [[UInt8]]
     /// The origin's own `headers`; they replace what a client sent under the same name.
     public var originFields: [(name: [UInt8], value: [UInt8])]
-    /// Precondition fields for a revalidation, from ``Validation/conditionalFields(for:)``.
+    /// Fields of the pull's own: preconditions for a revalidation, from
+    /// ``Validation/conditionalFields(for:)``, and the range that it asks for.
     public var conditions: [(FieldName, [UInt8])]
 
     public init(
         nodeID: [UInt8], clientAddress: [UInt8], scheme: StaticString, host: [UInt8], trusted: Bool = false,
-        isCacheable: Bool, keepsRange: Bool = false, cookies: CachingRules.Cookies = .keep,
+        isCacheable: Bool, cookies: CachingRules.Cookies = .keep,
         set: [(name: [UInt8], value: [UInt8])] = [], remove: [[UInt8]] = [],
         originFields: [(name: [UInt8], value: [UInt8])] = [], conditions: [(FieldName, [UInt8])] = []
     ) {
@@ -41,7 +40,6 @@ public struct ForwardContext: Sendable {
         self.host = host
         self.trusted = trusted
         self.isCacheable = isCacheable
-        self.keepsRange = keepsRange
         self.cookies = cookies
         self.set = set
         self.remove = remove

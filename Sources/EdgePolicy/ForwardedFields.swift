@@ -54,7 +54,7 @@ public enum ForwardedFields {
         case .cookie:
             return context.cookies == .strip
         case .range, .ifRange:
-            return context.isCacheable && !context.keepsRange || context.isHead
+            return context.isCacheable || context.isHead
         case .ifMatch, .ifModifiedSince, .ifNoneMatch, .ifUnmodifiedSince, .contentLength:
             // The cache pulls the whole for everybody; and a GET's content is in no key.
             return context.isCacheable

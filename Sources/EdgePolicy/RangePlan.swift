@@ -106,18 +106,3 @@ public enum RangePlan: Sendable, Equatable {
         return total + Int64(text.count)
     }
 }
-
-extension [UInt8] {
-    /// Appends a number in decimal, without an intermediate string.
-    mutating func appendDecimal(_ number: Int64) {
-        if number < 0 { append(UInt8(ascii: "-")) }
-        var rest = number.magnitude
-        var unit: UInt64 = 1
-        while rest / unit >= 10 { unit *= 10 }
-        while unit > 0 {
-            append(48 + UInt8(rest / unit))
-            rest %= unit
-            unit /= 10
-        }
-    }
-}

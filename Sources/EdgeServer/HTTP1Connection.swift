@@ -406,7 +406,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         needsFlush = true
         handedBytes += Int64(region.count)
-        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)  // NIOCore has no other initialiser
+        // NIOCore has no other initialiser.
+        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)
         let start = Int(region.offset)
         let sent = context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.whenComplete { _ in

@@ -53,6 +53,15 @@ public final class TestNode: Sendable {
 
     public var connectionCount: Int { listener.connectionCount }
 
+    /// Begins to drain; the value is whether that ended before `seconds` were over.
+    public func drain(within seconds: Int64) -> Task<Bool, Never> {
+        Task {
+            let limit = Deadline(milliseconds: seconds * 1_000 - 200)
+            await listener.drain(within: seconds)
+            return !limit.isOver
+        }
+    }
+
     public func stop() async throws {
         await listener.drain(within: 0)
         try await group.shutdownGracefully()

@@ -34,6 +34,16 @@ import Testing
         try await node.stop()
     }
 
+    /// Checks every 20 ms that bring a server back after two.
+    private static func checked(unhealthyAfter: Int) -> (inout OriginConfiguration) -> Void {
+        {
+            $0.health = OriginConfiguration.Health(path: "/healthz")
+            $0.health?.intervalMilliseconds = 20
+            $0.health?.unhealthyAfter = unhealthyAfter
+            $0.health?.healthyAfter = 2
+        }
+    }
+
     /// Polls until the first server of the origin is in that state.
     private static func wait(_ node: TestNode, until health: OriginSnapshot.Health) async throws {
         let deadline = Deadline.standard
@@ -55,12 +65,7 @@ import Testing
         let second = try Self.server("second")
         try await Self.withServers(
             [first, second],
-            configure: {
-                $0.health = OriginConfiguration.Health(path: "/healthz")
-                $0.health?.intervalMilliseconds = 20
-                $0.health?.unhealthyAfter = 3
-                $0.health?.healthyAfter = 2
-            }
+            configure: Self.checked(unhealthyAfter: 3)
         ) { node in
             #expect(try await node.fetch("GET", "/").text == "first")
             isWell.change { $0 = false }
@@ -92,12 +97,7 @@ import Testing
         }
         try await Self.withServers(
             [first],
-            configure: {
-                $0.health = OriginConfiguration.Health(path: "/healthz")
-                $0.health?.intervalMilliseconds = 20
-                $0.health?.unhealthyAfter = 3
-                $0.health?.healthyAfter = 2
-            }
+            configure: Self.checked(unhealthyAfter: 3)
         ) { node in
             try await Self.wait(node, until: .unhealthy)
             wasSeenOut.open()
@@ -116,11 +116,7 @@ import Testing
         }
         try await Self.withServers(
             [server],
-            configure: {
-                $0.health = OriginConfiguration.Health(path: "/healthz")
-                $0.health?.intervalMilliseconds = 20
-                $0.health?.unhealthyAfter = 1
-            }
+            configure: Self.checked(unhealthyAfter: 1)
         ) { node in
             _ = try await node.fetch("GET", "/stored")
             isWell.change { $0 = false }

@@ -2,74 +2,14 @@ import EdgeNode
 import EdgeOrigin
 import EdgeServer
 import EdgeTesting
-import NIOCore
-import NIOPosix
 import Testing
 
 /// A node that drains: what is under way is finished, what is idle is closed, nothing new is taken.
 @Suite(.serialized) struct DrainTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
 
-    /// A node whose listener the test drains itself.
-    private struct DrainingNode: Sendable {
-        let node: Node
-        let port: Int
-        let listener: Listener
-        private let group: MultiThreadedEventLoopGroup
-
-        static func start(origin: String, loops: Int, limits: ConnectionLimits) async throws -> DrainingNode {
-            var configuration = NodeConfiguration.forSingleOrigin(url: origin)
-            configuration.cache.memoryBytes = 64 << 20
-            configuration.log.access = .off
-            let node = Node(configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil)
-            node.pulls.start()
-            let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
-            let listener = Listener(node: node, group: group, limits: limits)
-            let ports = try await listener.start([ListenAddress(host: "127.0.0.1", port: 0)])
-            return DrainingNode(node: node, port: ports[0], listener: listener, group: group)
-        }
-
-        func stop() async throws {
-            await listener.drain(within: 0)
-            try await group.shutdownGracefully()
-            try await onThread { node.pulls.shutdown() }
-        }
-
-        func connect(receiveBufferBytes: Int32? = nil) throws -> RawClient {
-            try RawClient(port: port, receiveBufferBytes: receiveBufferBytes)
-        }
-
-        /// Begins to drain; the value is whether it ended before `seconds` were over.
-        func drain(within seconds: Int64) -> Task<Bool, Never> {
-            Task {
-                let limit = Deadline(milliseconds: seconds * 1_000 - 200)
-                await listener.drain(within: seconds)
-                return !limit.isOver
-            }
-        }
-    }
-
-    private static func withDrainingNode(
-        script: @escaping ScriptedServer.Script, readsBodies: Bool = true, loops: Int = 1,
-        limits: ConnectionLimits = ConnectionLimits(),
-        _ body: (DrainingNode, ScriptedServer) async throws -> Void
-    ) async throws {
-        let origin = try ScriptedServer(readsBodies: readsBodies, script)
-        defer { origin.stop() }
-        let node = try await DrainingNode.start(origin: origin.url, loops: loops, limits: limits)
-        do {
-            try await body(node, origin)
-        } catch {
-            origin.stop()
-            try await node.stop()
-            throw error
-        }
-        origin.stop()
-        try await node.stop()
-    }
-
     /// A connection that has had an answer and now waits.
-    private static func idleClient(_ node: DrainingNode) async throws -> RawClient {
+    private static func idleClient(_ node: TestNode) async throws -> RawClient {
         let client = try node.connect()
         try await client.send(RawClient.request("GET", "/idle"))
         #expect(try await client.response().status == 200)
@@ -95,7 +35,7 @@ import Testing
         target: String, loops: Int
     ) async throws {
         let gate = Gate("the rest")
-        try await Self.withDrainingNode(script: { Self.answer($0, gate) }, loops: loops) { node, origin in
+        try await withNode(script: { Self.answer($0, gate) }, loops: loops) { node, origin in
             let idle = try await Self.idleClient(node)
             let client = try node.connect()
             try await client.send(RawClient.request("GET", target))
@@ -105,7 +45,7 @@ import Testing
             #expect(try await idle.isClosedByPeer())
             // Idle connections close after the listening sockets. (The port may be another server's by now.)
             _ = try? node.connect()
-            #expect(node.listener.connectionCount <= 1)
+            #expect(node.connectionCount <= 1)
             gate.open()
             if head == nil { head = try await client.head() }
             #expect(head?.status == 200)
@@ -118,14 +58,14 @@ import Testing
             #expect(try await client.isClosedByPeer())
             client.close()
             #expect(await drained.value)
-            #expect(node.listener.connectionCount == 0)
+            #expect(node.connectionCount == 0)
         }
     }
 
     /// RFC 9112 9.6: or the client sends its next request into a connection that is about to end.
     @Test func `an answer that begins while the node drains says that it is the last`() async throws {
         let gate = Gate("the answer")
-        try await Self.withDrainingNode(script: { Self.answer($0, gate) }) { node, origin in
+        try await withNode(script: { Self.answer($0, gate) }) { node, origin in
             let idle = try await Self.idleClient(node)
             let client = try node.connect()
             try await client.send(RawClient.request("GET", "/waiting"))
@@ -143,7 +83,7 @@ import Testing
 
     @Test func `a large response to a slow reader is completed`() async throws {
         let body = String(repeating: "0123456789abcdef", count: 1 << 19)
-        try await Self.withDrainingNode(script: { _ in [.response(200, Self.cacheable, body: body)] }) {
+        try await withNode(script: { _ in [.response(200, Self.cacheable, body: body)] }) {
             node, _ in
             let client = try node.connect(receiveBufferBytes: 16_384)
             try await client.send(RawClient.request("GET", "/r"))
@@ -158,7 +98,7 @@ import Testing
         }
     }
 
-    private static func idleClientOfLarge(_ node: DrainingNode, _ body: String) async throws -> RawClient {
+    private static func idleClientOfLarge(_ node: TestNode, _ body: String) async throws -> RawClient {
         let client = try node.connect()
         try await client.send(RawClient.request("GET", "/r"))
         #expect(try await client.response().text == body)
@@ -166,7 +106,7 @@ import Testing
     }
 
     @Test func `a request that had begun to arrive is answered, and told that it is the last`() async throws {
-        try await Self.withDrainingNode(script: { Self.answer($0, Gate("none")) }) { node, _ in
+        try await withNode(script: { Self.answer($0, Gate("none")) }) { node, _ in
             let idle = try await Self.idleClient(node)
             let begun = try node.connect()
             try await begun.send("GET /idle HTTP/1.1\r\nHost: ca")
@@ -187,7 +127,7 @@ import Testing
 
     @Test func `an upload under way is completed`() async throws {
         let hasHead = Watched(false)
-        try await Self.withDrainingNode(
+        try await withNode(
             script: { request in
                 request.method == "POST"
                     ? [.reach(hasHead), .readBody, .response(200, body: "got it")]
@@ -210,23 +150,23 @@ import Testing
     }
 
     @Test func `a node without connections drains at once`() async throws {
-        try await Self.withDrainingNode(script: { _ in [.response(200)] }) { node, _ in
+        try await withNode(script: { _ in [.response(200)] }) { node, _ in
             #expect(await node.drain(within: 10).value)
             // The port may be another server's by now: what counts is that nobody came in here.
             _ = try? node.connect()
-            #expect(node.listener.connectionCount == 0)
+            #expect(node.connectionCount == 0)
         }
     }
 
     @Test func `a response that never ends holds the drain up no longer than it may`() async throws {
-        try await Self.withDrainingNode(script: { _ in
+        try await withNode(script: { _ in
             [.head(200, ["Content-Length: 11"]), .text("first"), .hang]
         }) { node, _ in
             let client = try node.connect()
             try await client.send(RawClient.request("GET", "/"))
             _ = try await client.head()
             #expect(await !node.drain(within: 1).value)
-            #expect(node.listener.connectionCount == 1)
+            #expect(node.connectionCount == 1)
         }
     }
 
@@ -235,7 +175,7 @@ import Testing
     @Test(arguments: [1, 2]) func `no connection slips in and stays`(loops: Int) async throws {
         var stayed = 0
         for _ in 0..<5 where stayed == 0 {
-            try await Self.withDrainingNode(script: { _ in [.response(200)] }, loops: loops) { node, _ in
+            try await withNode(script: { _ in [.response(200)] }, loops: loops) { node, _ in
                 let connected = Watched<[RawClient]>([])
                 let storm = Task {
                     try await onThread {
@@ -246,7 +186,7 @@ import Testing
                     }
                 }
                 try await connected.wait(for: "connections") { $0.count >= 10 }
-                if await !node.drain(within: 2).value { stayed = node.listener.connectionCount }
+                if await !node.drain(within: 2).value { stayed = node.connectionCount }
                 try await storm.value
                 for client in connected.current { client.close() }
             }

@@ -25,7 +25,7 @@ struct HeadWriter {
     }
 
     mutating func append(decimal value: Int) {
-        Decimal.append(value, to: &bytes)
+        bytes.appendDecimal(Int64(value))
     }
 
     mutating func endLine() {
@@ -67,23 +67,5 @@ struct HeadWriter {
             append("Connection: keep-alive\r\n")
         }
         endLine()
-    }
-}
-
-/// Decimal digits without String.
-enum Decimal {
-    static func append(_ value: Int, to bytes: inout [UInt8]) {
-        precondition(value >= 0)
-        if value < 10 {
-            bytes.append(48 + UInt8(truncatingIfNeeded: value))
-            return
-        }
-        let start = bytes.count
-        var rest = value
-        while rest > 0 {
-            bytes.append(48 + UInt8(rest % 10))
-            rest /= 10
-        }
-        bytes[start...].reverse()
     }
 }

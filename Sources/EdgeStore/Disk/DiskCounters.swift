@@ -17,7 +17,6 @@ final class DiskCounters: Sendable {
     let backlogDrops = Counter()
     let bytesWritten = Counter()
     let bytesRewritten = Counter()
-    let segmentsSealed = Counter()
     let damagedRecords = Counter()
     let errors = Counter()
     let scrubbedBytes = Counter()

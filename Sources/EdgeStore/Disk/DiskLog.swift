@@ -104,7 +104,7 @@ struct DiskLog {
             bodyOffset: UInt32(bodyOffset),
             bodyChecksum: body.withUnsafeReadableBytes { CRC32C.checksum($0) })
         do {
-            try Self.write(header.encoded + head, body, to: current.segment.file, at: offset)
+            try current.segment.file.write(header.encoded + head, body, at: offset)
         } catch {
             open = nil
             throw error
@@ -124,22 +124,6 @@ struct DiskLog {
         return isWanted
     }
 
-    private static func write(_ head: [UInt8], _ body: ByteBuffer, to file: any DiskFile, at offset: Int64)
-        throws(DiskError)
-    {
-        let result: Result<Void, DiskError> = head.withUnsafeBytes { head in
-            body.withUnsafeReadableBytes { body in
-                do throws(DiskError) {
-                    try file.write(body.isEmpty ? [head] : [head, body], at: offset)
-                    return .success(())
-                } catch {
-                    return .failure(error)
-                }
-            }
-        }
-        try result.get()
-    }
-
     /// Notes in the journal that something was taken out of the index.
     mutating func appendRemoval(
         _ operation: JournalEntry.Operation, key: Digest128 = Digest128(high: 0, low: 0), variant: UInt32 = 0
@@ -153,8 +137,7 @@ struct DiskLog {
     mutating func commit() throws(DiskError) {
         guard var current = open, !current.entries.isEmpty else { return }
         do {
-            try Self.write(
-                current.entries, ByteBuffer(), to: current.segment.journal, at: current.journalPosition)
+            try current.segment.journal.write(current.entries, at: current.journalPosition)
             current.journalPosition += Int64(current.entries.count)
             current.entries.removeAll(keepingCapacity: true)
             if current.unsyncedBytes >= Self.syncedBytes {
@@ -238,35 +221,22 @@ struct DiskLog {
         open = nil
         try current.segment.file.sync()
         let position = current.journalPosition + Int64(current.entries.count)
-        try Self.write(
-            JournalEntry(.sealed, session: current.session).encoded, ByteBuffer(),
-            to: current.segment.journal, at: position)
+        try current.segment.journal.write(
+            JournalEntry(.sealed, session: current.session).encoded, at: position)
         try current.segment.journal.sync()
-        counters.segmentsSealed.add(1)
     }
 
     private mutating func openSegment() throws(DiskError) {
         let generation = nextGeneration
         let name = DiskFormat.segmentName(generation)
         let journalName = DiskFormat.journalName(generation)
-        try remove(leftovers)
+        try volume.removeIfThere(leftovers)
         leftovers = []
         nextGeneration += 1
         do {
-            let file = try volume.open(name, create: true)
-            try file.reserve(geometry.segmentBytes)
-            try Self.write(
-                VolumeIdentity.header(DiskFormat.segmentMagic, identity, generation: generation),
-                ByteBuffer(),
-                to: file, at: 0)
-            let journal = try volume.open(journalName, create: true)
-            try journal.reserve(geometry.journalBytes)
-            try Self.write(
-                VolumeIdentity.header(DiskFormat.journalMagic, identity, generation: generation),
-                ByteBuffer(),
-                to: journal, at: 0)
-            try file.sync()
-            try journal.sync()
+            let file = try makeFile(name, geometry.segmentBytes, DiskFormat.segmentMagic, generation)
+            let journal = try makeFile(
+                journalName, geometry.journalBytes, DiskFormat.journalMagic, generation)
             try volume.syncDirectory()
             let segment = Segment(
                 generation: generation, file: file, journal: journal, occupiedBytes: geometry.segmentCost,
@@ -282,6 +252,17 @@ struct DiskLog {
             leftovers = [name, journalName]
             throw error
         }
+    }
+
+    /// A new file with its whole room reserved and its header durable.
+    private func makeFile(_ name: String, _ bytes: Int64, _ magic: UInt64, _ generation: UInt32)
+        throws(DiskError) -> any DiskFile
+    {
+        let file = try volume.open(name, create: true)
+        try file.reserve(bytes)
+        try file.write(VolumeIdentity.header(magic, identity, generation: generation), at: 0)
+        try file.sync()
+        return file
     }
 
     // MARK: Giving up the oldest segment
@@ -335,33 +316,18 @@ struct DiskLog {
     /// before it.
     private mutating func finishVictim() throws(DiskError) {
         guard let current = victim else { throw DiskError(.remove, "the oldest segment", EBUSY) }
-        var position = DiskFormat.firstOffset
-        while true {
-            let piece = JournalPiece.read(current.segment, from: position)
-            for entry in piece.slots.compactMap({ $0 }) {
-                if case .put(let kind, let location) = entry.operation { forget(entry, kind, location) }
-            }
-            position += Int64(JournalPiece.bytes)
-            if piece.isEnd { break }
+        JournalPiece.forEachSlot(of: current.segment) { entry in
+            guard let entry, case .put(let kind, let location) = entry.operation else { return }
+            forget(entry, kind, location)
         }
         let generation = current.segment.generation
         segments.remove(generation)
-        try remove([DiskFormat.segmentName(generation), DiskFormat.journalName(generation)])
+        try volume.removeIfThere([DiskFormat.segmentName(generation), DiskFormat.journalName(generation)])
         try volume.syncDirectory()
         counters.evictionAgeMilliseconds.store(
             SystemClock.monotonic().milliseconds(since: current.segment.since), ordering: .relaxed)
         victim = nil
         order.removeAll { $0 == generation }
-    }
-
-    private func remove(_ names: [String]) throws(DiskError) {
-        for name in names {
-            do {
-                try volume.remove(name)
-            } catch {
-                if error.code != ENOENT { throw error }
-            }
-        }
     }
 
     private mutating func rewrite(

@@ -146,7 +146,7 @@ struct DiskQueue {
         backOffMilliseconds = 0
     }
 
-    func health(_ now: MonotonicTime) -> DiskTierSnapshot.Health {
+    var health: DiskTierSnapshot.Health {
         guard let lastError else { return .good }
         return .failing(lastError.description)
     }

@@ -1,5 +1,4 @@
 import EdgePrimitives
-import Glibc
 
 /// Why a directory cannot be used as a cache.
 public enum DiskTierError: Error, CustomStringConvertible {
@@ -163,15 +162,7 @@ struct DiskRecovery {
         let fresh = name + ".new"
         try? volume.remove(fresh)
         let file = try volume.open(fresh, create: true)
-        let result: Result<Void, DiskError> = bytes.withUnsafeBytes { bytes in
-            do throws(DiskError) {
-                try file.write([bytes], at: 0)
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
-        }
-        try result.get()
+        try file.write(bytes, at: 0)
         try file.sync()
         try volume.rename(fresh, to: name)
         try volume.syncDirectory()
@@ -181,13 +172,8 @@ struct DiskRecovery {
 
     private mutating func drop(_ generations: [UInt32]) throws(DiskTierError) {
         for generation in generations {
-            for name in [DiskFormat.segmentName(generation), DiskFormat.journalName(generation)] {
-                do {
-                    try volume.remove(name)
-                } catch {
-                    if error.code != ENOENT { throw .disk(error) }
-                }
-            }
+            let names = [DiskFormat.segmentName(generation), DiskFormat.journalName(generation)]
+            try Self.disk { () throws(DiskError) in try volume.removeIfThere(names) }
             report.droppedSegments += 1
         }
     }
@@ -208,45 +194,37 @@ struct DiskRecovery {
         segments.insert(segment)
         order.append(generation)
 
-        var position = DiskFormat.firstOffset
         var end = DiskFormat.firstOffset
         var used = DiskFormat.firstOffset
         var isSealed = false
         var session: UInt16 = 0
-        var isReadable = true
-        while true {
-            let piece = JournalPiece.read(segment, from: position)
-            isReadable = isReadable && !piece.isUnreadable
-            for slot in piece.slots {
-                end += Int64(DiskFormat.entryBytes)
-                guard let entry = slot else {
-                    report.damagedEntries += 1
-                    continue
-                }
-                if entry.session < session { continue }
-                session = entry.session
-                switch entry.operation {
-                case .sealed: isSealed = true
-                case .put(let kind, let location):
-                    let recordEnd = location.offset + Int64(location.length)
-                    guard recordEnd <= opened.sizes.0, location.offset >= DiskFormat.firstOffset else {
-                        report.damagedEntries += 1
-                        continue
-                    }
-                    used = max(used, recordEnd)
-                    put(entry, kind, location)
-                case .removeVariant:
-                    let gone = index.remove(entry.key, variant: entry.variant, kind: .response, at: nil)
-                    if gone != nil { report.responses -= 1 }
-                case .removeKey: report.responses -= index.remove(entry.key).count
-                case .removeAll:
-                    index.removeAll()
-                    report.responses = 0
-                    report.blocks = 0
-                }
+        let isReadable = JournalPiece.forEachSlot(of: segment) { slot in
+            end += Int64(DiskFormat.entryBytes)
+            guard let entry = slot else {
+                report.damagedEntries += 1
+                return
             }
-            if piece.isEnd { break }
-            position += Int64(JournalPiece.bytes)
+            if entry.session < session { return }
+            session = entry.session
+            switch entry.operation {
+            case .sealed: isSealed = true
+            case .put(let kind, let location):
+                let recordEnd = location.offset + Int64(location.length)
+                guard recordEnd <= opened.sizes.0, location.offset >= DiskFormat.firstOffset else {
+                    report.damagedEntries += 1
+                    return
+                }
+                used = max(used, recordEnd)
+                put(entry, kind, location)
+            case .removeVariant:
+                let gone = index.remove(entry.key, variant: entry.variant, kind: .response, at: nil)
+                if gone != nil { report.responses -= 1 }
+            case .removeKey: report.responses -= index.remove(entry.key).count
+            case .removeAll:
+                index.removeAll()
+                report.responses = 0
+                report.blocks = 0
+            }
         }
         let hasShape = opened.sizes.0 == geometry.segmentBytes && opened.sizes.1 == geometry.journalBytes
         resumed =
@@ -269,17 +247,11 @@ struct DiskRecovery {
     private mutating func fitBudget() throws(DiskTierError) {
         while account.bytes > geometry.budgetBytes, let oldest = order.first {
             if let segment = segments[oldest] {
-                var position = DiskFormat.firstOffset
-                while true {
-                    let piece = JournalPiece.read(segment, from: position)
-                    for entry in piece.slots.compactMap({ $0 }) {
-                        guard case .put(let kind, let location) = entry.operation else { continue }
-                        let gone = index.remove(entry.key, variant: entry.variant, kind: kind, at: location)
-                        guard gone != nil else { continue }
-                        if kind == .response { report.responses -= 1 } else { report.blocks -= 1 }
-                    }
-                    if piece.isEnd { break }
-                    position += Int64(JournalPiece.bytes)
+                JournalPiece.forEachSlot(of: segment) { entry in
+                    guard let entry, case .put(let kind, let location) = entry.operation else { return }
+                    let gone = index.remove(entry.key, variant: entry.variant, kind: kind, at: location)
+                    guard gone != nil else { return }
+                    if kind == .response { report.responses -= 1 } else { report.blocks -= 1 }
                 }
             }
             if resumed?.segment.generation == oldest { resumed = nil }
@@ -302,6 +274,18 @@ struct JournalPiece {
     private(set) var isEnd = false
     /// Whether the disk failed: there may be more than it gave.
     private(set) var isUnreadable = false
+
+    /// Calls `body` for every slot of a journal, in order; false where the disk failed before its end.
+    @discardableResult
+    static func forEachSlot(of segment: Segment, _ body: (JournalEntry?) -> Void) -> Bool {
+        var position = DiskFormat.firstOffset
+        while true {
+            let piece = read(segment, from: position)
+            for slot in piece.slots { body(slot) }
+            if piece.isEnd { return !piece.isUnreadable }
+            position += Int64(bytes)
+        }
+    }
 
     /// What cannot be read ends the journal.
     static func read(_ segment: Segment, from position: Int64, bytes wanted: Int = bytes) -> JournalPiece {

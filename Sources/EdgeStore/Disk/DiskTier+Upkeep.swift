@@ -63,8 +63,7 @@ extension DiskTier {
     }
 
     public var snapshot: DiskTierSnapshot {
-        let now = SystemClock.monotonic()
-        let (pending, health) = queue.withLock { ($0.pendingBytes, $0.health(now)) }
+        let (pending, health) = queue.withLock { ($0.pendingBytes, $0.health) }
         return DiskTierSnapshot(
             budgetBytes: geometry.budgetBytes, usedBytes: account.bytes, entryCount: index.count,
             indexBytes: index.byteCount, segmentCount: segments.count, pendingBytes: pending,

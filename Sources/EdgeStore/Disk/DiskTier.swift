@@ -144,11 +144,12 @@ public final class DiskTier: Sendable {
         let isNew = !isRefresh && !isAdmitted
         let isKnown = isNew && admits(response.key)
         let now = SystemClock.monotonic()
-        let (isTaken, wakes) = queue.withLock { queue -> (Bool, Bool) in
+        var isTaken = false
+        enqueue { queue in
             // What it replaces is not found from here on, written or not.
             let gone = index.remove(place.key, variant: place.variant, kind: .response, at: nil)
             let replaces = gone != nil || queue.isWaiting(place)
-            let isTaken = (replaces || isAdmitted || isKnown) && !queue.isSuspended(now)
+            isTaken = (replaces || isAdmitted || isKnown) && !queue.isSuspended(now)
             if isTaken {
                 dropLeastVariant(of: place, &queue)
                 // A larger backlog than this stays where memory has it, and only there.
@@ -159,13 +160,10 @@ public final class DiskTier: Sendable {
             } else if replaces {
                 _ = queue.cancel(place)
                 queue.append(.removal(.removeVariant, place.key, place.variant), bytes: 0)
-            } else {
-                return (false, false)
             }
-            return (isTaken, queue.startRunning())
+            return isTaken || replaces
         }
         if !isTaken { counters.refusals.add(1) }
-        if wakes { writer.submit { self.drain() } }
     }
 
     /// Keeps the variants of a key within their number: a lookup reads all of them. The one with the fewest uses goes,
@@ -196,13 +194,11 @@ public final class DiskTier: Sendable {
         else { preconditionFailure("\(bytes.readableBytes) bytes at \(offset) are no block") }
         // The fill that it comes from waits for it: what waits in memory is bounded there.
         let now = SystemClock.monotonic()
-        let (isTaken, wakes) = queue.withLock { queue -> (Bool, Bool) in
-            guard !queue.isSuspended(now) else { return (false, false) }
+        return enqueue { queue in
+            guard !queue.isSuspended(now) else { return false }
             queue.append(.block(block.key, bytes, completion), bytes: bytes.readableBytes)
-            return (true, queue.startRunning())
+            return true
         }
-        if wakes { writer.submit { self.drain() } }
-        return isTaken
     }
 
     /// Removes all variants of `key`. They are found no more when this returns; the journal learns of it soon.
@@ -239,12 +235,24 @@ public final class DiskTier: Sendable {
         _ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32,
         _ removal: (inout DiskQueue) -> Bool
     ) {
-        let wakes = queue.withLock { queue -> Bool in
+        enqueue { queue in
             guard removal(&queue) else { return false }
             queue.append(.removal(operation, key, variant), bytes: 0)
-            return queue.startRunning()
+            return true
+        }
+    }
+
+    /// Changes the queue, and wakes the writer where there is more for it to do.
+    ///
+    /// - Parameter change: whether it added anything; handed on.
+    @discardableResult
+    private func enqueue(_ change: (inout DiskQueue) -> Bool) -> Bool {
+        let (isAdded, wakes) = queue.withLock { queue -> (Bool, Bool) in
+            guard change(&queue) else { return (false, false) }
+            return (true, queue.startRunning())
         }
         if wakes { writer.submit { self.drain() } }
+        return isAdded
     }
 
     func journal(_ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32) {
@@ -415,13 +423,12 @@ public final class DiskTier: Sendable {
     /// Tries a disk again that has failed, and gives its journal what is owed to it. Called now and then by a
     /// maintenance thread.
     public func retry() {
-        let wakes = queue.withLock { queue -> Bool in
+        enqueue { queue in
             guard queue.isDegraded, !queue.isSuspended(SystemClock.monotonic()) else { return false }
             // A removal of nothing: with nothing owed there is still the question whether the disk is back.
             queue.append(.removal(.removeKey, Digest128(high: 0, low: 0), 0), bytes: 0)
-            return queue.startRunning()
+            return true
         }
-        if wakes { writer.submit { self.drain() } }
     }
 
     /// Looks whether the directory is still there, off the calling thread. Writes to files that were removed under the

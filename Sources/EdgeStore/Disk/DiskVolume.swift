@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// The file operations of the disk tier, in one directory; all it does to a disk goes through here.
 ///
@@ -47,6 +48,37 @@ public protocol DiskFile: AnyObject, Sendable {
 
     /// The descriptor for `sendfile`, valid while the file is referenced; nil where there is none.
     var descriptor: CInt? { get }
+}
+
+extension DiskVolume {
+    /// Removes those of `names` that are there.
+    func removeIfThere(_ names: [String]) throws(DiskError) {
+        for name in names {
+            do {
+                try remove(name)
+            } catch {
+                if error.code != ENOENT { throw error }
+            }
+        }
+    }
+}
+
+extension DiskFile {
+    /// Writes `bytes`, and `body` behind them where there is one.
+    func write(_ bytes: [UInt8], _ body: ByteBuffer = ByteBuffer(), at offset: Int64) throws(DiskError) {
+        // Closures that lend memory rethrow any error and not this one, so it comes out as a result.
+        let result: Result<Void, DiskError> = bytes.withUnsafeBytes { bytes in
+            body.withUnsafeReadableBytes { body in
+                do throws(DiskError) {
+                    try write(body.isEmpty ? [bytes] : [bytes, body], at: offset)
+                    return .success(())
+                } catch {
+                    return .failure(error)
+                }
+            }
+        }
+        try result.get()
+    }
 }
 
 /// A file operation that failed, and why.

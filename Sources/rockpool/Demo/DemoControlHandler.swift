@@ -26,21 +26,14 @@ final class DemoControlHandler: ChannelInboundHandler {
     }
 
     private let origin: DemoOrigin
-    private var request: HTTPRequestHead?
+    private var requests = DemoRequestReader()
 
     init(origin: DemoOrigin) {
         self.origin = origin
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head): request = head
-        case .body: break
-        case .end:
-            guard let head = request else { return }
-            request = nil
-            respond(to: head, context: context)
-        }
+        if let head = requests.read(unwrapInboundIn(data)) { respond(to: head, context: context) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -14,7 +14,7 @@ final class DemoOriginHandler: ChannelInboundHandler {
     private let log: DemoRequestLog
     private let latency: TimeAmount
     private let pieceInterval = TimeAmount.milliseconds(50)
-    private var request: HTTPRequestHead?
+    private var requests = DemoRequestReader()
 
     init(site: DemoSite, log: DemoRequestLog, latency: TimeAmount) {
         self.site = site
@@ -23,14 +23,7 @@ final class DemoOriginHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head): request = head
-        case .body: break
-        case .end:
-            guard let head = request else { return }
-            request = nil
-            respond(to: head, context: context)
-        }
+        if let head = requests.read(unwrapInboundIn(data)) { respond(to: head, context: context) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
