@@ -47,7 +47,9 @@ public final class Exchange: @unchecked Sendable {
     let context: LoopContext
     public var eventLoop: any EventLoop { context.eventLoop }
     /// Nil once the client has gone.
-    weak var delegate: (any ExchangeDelegate)?
+    /// Let go of when the response or the client is gone: a weak reference would slow every hit of a connection,
+    /// since an object that has one counts its references in a side table.
+    private(set) var delegate: (any ExchangeDelegate)?
     let request: ExchangeRequest
     var phase = Phase.begun
     /// How the request went forward, for Cache-Status.
@@ -516,14 +518,18 @@ public final class Exchange: @unchecked Sendable {
         record.reason = .originIncomplete
         let looksClean = endsWithConnection
         phase = .done
-        delegate?.exchangeFlush(self)
-        delegate?.exchangeAborted(self, needsReset: looksClean)
+        let last = delegate
+        delegate = nil
+        last?.exchangeFlush(self)
+        last?.exchangeAborted(self, needsReset: looksClean)
         context.finish(&record)
     }
 
     func finish() {
         phase = .done
         context.finish(&record)
-        delegate?.exchangeFinished(self, keepAlive: keepAlive)
+        let last = delegate
+        delegate = nil
+        last?.exchangeFinished(self, keepAlive: keepAlive)
     }
 }

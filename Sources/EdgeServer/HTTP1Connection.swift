@@ -27,6 +27,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// Small answers to pipelined requests are gathered into one write up to this size.
     static let maxGatheredBytes = 128 * 1024
 
+    private static let allocator = ByteBufferAllocator()
+
     private enum Phase {
         case idle
         case exchanging
@@ -56,21 +58,17 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var keepsAlive = true
     private var isInputClosed = false
     private var isReadPaused = false
+    /// Whether the channel takes more, as it last said.
+    private var isWritable = true
     private var needsFlush = false
     private var isProcessing = false
     private var deadline = MonotonicTime(nanoseconds: .max)
     /// Content of the upload that had been read when draining began.
     private var drainedFrom: UInt64 = 0
-    /// Bytes handed to the channel, how many of them had left it at the last look, and when that last changed.
-    private var handedBytes: Int64 = 0
-    private var goneBytes: Int64 = 0
-    private var progressAt = MonotonicTime(nanoseconds: 0)
-    private var hadPending = false
-    private var ackedBytes: UInt64 = 0
-    private var ackedBefore: UInt64 = 0
+    private var progress = SendProgress()
     /// A plain hit was answered since the timer last looked.
     private var wasActive = false
-    private var hasTimer = false
+    private var timer: Scheduled<Void>?
 
     init(node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool, server: Listener) {
         self.node = node
@@ -99,6 +97,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         let wasOpen = exchange
         exchange = nil
         phase = .closed
+        timer?.cancel()
+        timer = nil
         wasOpen?.clientGone(uploadIncomplete: upload.map { !$0.isOver } ?? false)
         server?.closed(self)
         context.fireChannelInactive()
@@ -128,7 +128,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
+        isWritable = context.channel.isWritable
+        if isWritable {
             exchange?.connectionWritable()
             if phase == .idle {
                 resumeReading(context)
@@ -177,25 +178,11 @@ final class HTTP1Connection: ChannelInboundHandler {
         guard !isProcessing else { return }
         isProcessing = true
         defer { isProcessing = false }
-        var output = ByteBuffer()
-        while let pending = input?.readableBytes, pending > 0 {
+        while input != nil {
             switch phase {
             case .idle:
-                // A client that sends requests and takes no answers waits until it does.
-                guard output.readableBytes < Self.maxGatheredBytes, context.channel.isWritable else {
-                    send(&output, context)
-                    guard context.channel.isWritable else {
-                        pauseReading(context)
-                        return
-                    }
-                    continue
-                }
-                guard readRequest(context, &output) else {
-                    send(&output, context)
-                    return
-                }
+                guard readRequests(context) else { return }
             case .exchanging:
-                send(&output, context)
                 guard upload != nil, readUpload(context) else {
                     holdBack(context)
                     return
@@ -205,37 +192,65 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .lingering, .closed:
                 input = nil
             }
+            if input?.readableBytes == 0 { input = nil }
         }
-        input = nil
-        send(&output, context)
         if isInputClosed, phase == .idle { closeWhenWritten(context) }
     }
 
-    /// Reads one request and answers a plain hit; false: more bytes are needed, or the connection ends.
-    private func readRequest(_ context: ChannelHandlerContext, _ output: inout ByteBuffer) -> Bool {
-        guard let bytes = input else { return false }
-        let outcome = bytes.withUnsafeReadableBytes { parser.parse($0, into: &head) }
-        switch outcome {
-        case .incomplete:
-            if deadlineIsIdle { setDeadline(limits.headMilliseconds, isIdle: false) }
-            return false
-        case .refused(let refusal):
-            send(&output, context)
-            refuse(refusal, context)
-            return false
-        case .complete(let consumed):
-            input?.moveReaderIndex(forwardBy: consumed)
-        }
-        if !keepsAlive { head.endConnection() }
-        let started = logsHits ? SystemClock.monotonic() : MonotonicTime(nanoseconds: 0)
-        if output.capacity == 0 { output = context.channel.allocator.buffer(capacity: 2048) }
-        if let hit = node.plainHit(head, isTLS: isTLS, into: &output) {
+    /// Reads requests and answers plain hits, until one is something else.
+    ///
+    /// All that a hit touches is in local variables: the members of a class cost a check and a reference each time.
+    ///
+    /// - Returns: false when more bytes or more room are needed, or the connection ends.
+    private func readRequests(_ context: ChannelHandlerContext) -> Bool {
+        guard var bytes = input else { return true }
+        input = nil
+        var head = RequestHead()
+        swap(&head, &self.head)
+        defer { swap(&head, &self.head) }
+        var output = ByteBuffer()
+        while bytes.readableBytes > 0 {
+            // A client that sends requests and takes no answers waits until it does.
+            guard output.readableBytes < Self.maxGatheredBytes, isWritable else {
+                send(&output, context)
+                guard isWritable else {
+                    input = bytes
+                    pauseReading(context)
+                    return false
+                }
+                continue
+            }
+            switch bytes.withUnsafeReadableBytes({ parser.parse($0, into: &head) }) {
+            case .incomplete:
+                input = bytes
+                send(&output, context)
+                if deadlineIsIdle { setDeadline(limits.headMilliseconds, isIdle: false) }
+                return false
+            case .refused(let refusal):
+                send(&output, context)
+                refuse(refusal, context)
+                return false
+            case .complete(let consumed):
+                bytes.moveReaderIndex(forwardBy: consumed)
+            }
+            if !keepsAlive { head.endConnection() }
+            let started = logsHits ? SystemClock.monotonic() : MonotonicTime(nanoseconds: 0)
+            if output.capacity == 0 { output = Self.allocator.buffer(capacity: 2048) }
+            guard let hit = node.plainHit(head, isTLS: isTLS, into: &output) else {
+                send(&output, context)
+                if bytes.readableBytes > 0 { input = bytes }
+                beginExchange(head, context)
+                return true
+            }
             finishHit(hit, context, &output)
             if logsHits { node.logPlainHit(head, hit, client: client, started: started) }
-            return phase == .idle
+            if !head.keepAlive {
+                send(&output, context)
+                linger(context)
+                return false
+            }
         }
         send(&output, context)
-        beginExchange(context)
         return true
     }
 
@@ -263,15 +278,9 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         wasActive = true
         if !deadlineIsIdle { setDeadline(limits.idleMilliseconds) }
-        if !head.keepAlive {
-            send(&output, context)
-            linger(context)
-        } else if !context.channel.isWritable {
-            send(&output, context)
-        }
     }
 
-    private func beginExchange(_ context: ChannelHandlerContext) {
+    private func beginExchange(_ head: RequestHead, _ context: ChannelHandlerContext) {
         phase = .exchanging
         isResponseDone = false
         setDeadline(.max / 4)
@@ -389,7 +398,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     @inline(__always)
     private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         needsFlush = true
-        handedBytes += Int64(bytes.readableBytes)
+        progress.handedBytes += Int64(bytes.readableBytes)
         context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
     }
 
@@ -405,7 +414,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             return
         }
         needsFlush = true
-        handedBytes += Int64(region.count)
+        progress.handedBytes += Int64(region.count)
         // NIOCore has no other initialiser.
         let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)
         let start = Int(region.offset)
@@ -459,20 +468,22 @@ final class HTTP1Connection: ChannelInboundHandler {
         deadlineIsIdle = isIdle ?? (milliseconds == limits.idleMilliseconds)
         let now = SystemClock.monotonic()
         deadline = milliseconds > 1_000_000_000 ? MonotonicTime(nanoseconds: .max) : now + milliseconds
-        if !hasTimer || milliseconds < limits.headMilliseconds { armTimer(after: min(milliseconds, 5_000)) }
+        if timer == nil || milliseconds < limits.headMilliseconds { armTimer(after: min(milliseconds, 5_000)) }
     }
 
     private func armTimer(after milliseconds: Int64) {
         guard let context else { return }
-        hasTimer = true
-        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(milliseconds)) { [weak self] in
-            self?.timerFired()
+        // It holds the connection until it fires or the connection ends; ``Exchange/delegate`` says why not weakly.
+        timer?.cancel()
+        let loop = context.eventLoop.assumeIsolated()
+        timer = loop.scheduleTask(in: .milliseconds(milliseconds)) {
+            self.timerFired()
         }
     }
 
     private func timerFired() {
+        timer = nil
         guard let context, phase != .closed else { return }
-        hasTimer = false
         let now = SystemClock.monotonic()
         if isSending(context, now) { return }
         if wasActive, phase == .idle {
@@ -493,42 +504,31 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// wait, and lingering begins when the last byte has gone.
     private func isSending(_ context: ChannelHandlerContext, _ now: MonotonicTime) -> Bool {
         let pending = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        let gone = handedBytes - Int64(pending)
         lookAtAcknowledged(context)
-        if gone != goneBytes || !hadPending {
-            goneBytes = gone
-            progressAt = now
-        }
-        guard pending > 0 else {
-            if hadPending, phase == .lingering { deadline = now + limits.lingerMilliseconds }
-            hadPending = false
+        switch progress.look(pending: Int64(pending), now: now) {
+        case .empty(let isNew):
+            if isNew, phase == .lingering { deadline = now + limits.lingerMilliseconds }
             return false
+        case .waiting(let stalled):
+            if stalled >= limits.stallMilliseconds {
+                context.close(promise: nil)
+            } else {
+                armTimer(after: 1_000)
+            }
+            return true
         }
-        hadPending = true
-        if ackedBytes != ackedBefore {
-            ackedBefore = ackedBytes
-            progressAt = now
-        }
-        if now.milliseconds(since: progressAt) >= limits.stallMilliseconds {
-            context.close(promise: nil)
-        } else {
-            armTimer(after: 1_000)
-        }
-        return true
     }
 
-    /// What the client takes out of the socket's buffer is progress too, though the kernel asks for more only when a
-    /// third of that buffer is free.
     private func lookAtAcknowledged(_ context: ChannelHandlerContext) {
         guard let socket = context.channel as? any SocketOptionProvider else { return }
         let info: EventLoopFuture<edge_tcp_info> = socket.unsafeGetSocketOption(
             level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
-        info.assumeIsolated().whenSuccess { self.ackedBytes = $0.bytes_acked }
+        info.assumeIsolated().whenSuccess { self.progress.ackedBytes = $0.bytes_acked }
     }
 }
 
 extension HTTP1Connection: ExchangeDelegate {
-    var exchangeMaySend: Bool { context?.channel.isWritable ?? false }
+    var exchangeMaySend: Bool { context != nil && isWritable }
 
     func exchange(_ exchange: Exchange, send bytes: ByteBuffer) {
         guard let context else { return }

@@ -1,0 +1,42 @@
+import EdgePrimitives
+
+/// Whether a client takes what is sent to it: bytes that left the channel, or that the client acknowledged, since the
+/// last look.
+struct SendProgress {
+    /// Bytes handed to the channel so far.
+    var handedBytes: Int64 = 0
+    /// Bytes that the client's kernel acknowledged so far (`TCP_INFO`). What the client takes out of the socket's buffer
+    /// is progress too, though the kernel asks for more only when a third of that buffer is free.
+    var ackedBytes: UInt64 = 0
+
+    private var goneBytes: Int64 = 0
+    private var ackedBefore: UInt64 = 0
+    private var progressAt = MonotonicTime(nanoseconds: 0)
+    private var hadPending = false
+
+    enum Finding {
+        /// Nothing waits in the channel; `isNew`: at the last look something did.
+        case empty(isNew: Bool)
+        /// Something waits, and nothing of it has moved for so long.
+        case waiting(stalledMilliseconds: Int64)
+    }
+
+    /// - Parameter pending: bytes that wait in the channel.
+    mutating func look(pending: Int64, now: MonotonicTime) -> Finding {
+        let gone = handedBytes - pending
+        if gone != goneBytes || !hadPending {
+            goneBytes = gone
+            progressAt = now
+        }
+        guard pending > 0 else {
+            defer { hadPending = false }
+            return .empty(isNew: hadPending)
+        }
+        hadPending = true
+        if ackedBytes != ackedBefore {
+            ackedBefore = ackedBytes
+            progressAt = now
+        }
+        return .waiting(stalledMilliseconds: now.milliseconds(since: progressAt))
+    }
+}
