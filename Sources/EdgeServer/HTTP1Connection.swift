@@ -468,7 +468,9 @@ final class HTTP1Connection: ChannelInboundHandler {
         deadlineIsIdle = isIdle ?? (milliseconds == limits.idleMilliseconds)
         let now = SystemClock.monotonic()
         deadline = milliseconds > 1_000_000_000 ? MonotonicTime(nanoseconds: .max) : now + milliseconds
-        if timer == nil || milliseconds < limits.headMilliseconds { armTimer(after: min(milliseconds, 5_000)) }
+        if timer == nil || milliseconds < limits.headMilliseconds {
+            armTimer(after: min(milliseconds, 5_000))
+        }
     }
 
     private func armTimer(after milliseconds: Int64) {

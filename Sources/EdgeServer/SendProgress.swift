@@ -5,8 +5,8 @@ import EdgePrimitives
 struct SendProgress {
     /// Bytes handed to the channel so far.
     var handedBytes: Int64 = 0
-    /// Bytes that the client's kernel acknowledged so far (`TCP_INFO`). What the client takes out of the socket's buffer
-    /// is progress too, though the kernel asks for more only when a third of that buffer is free.
+    /// Bytes that the client's kernel acknowledged so far (`TCP_INFO`). What the client takes out of the socket's
+    /// buffer is progress too, though the kernel asks for more only when a third of that buffer is free.
     var ackedBytes: UInt64 = 0
 
     private var goneBytes: Int64 = 0
