@@ -154,10 +154,8 @@ public final class Exchange: @unchecked Sendable {
         guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds,
             context.missing(stored, for: request) == nil
         else { return }
-        let verdict = StalePolicy.decide(
-            stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(),
-            softPurgedAt: nil)
-        guard case .allowed(let reason) = verdict else { return }
+        let allowed = node.mayServeStale(stored, .slow, request.rules.caching, now: context.wallNow())
+        guard let reason = allowed else { return }
         staleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(after)) {
             [weak self] in
             guard let self, case .waiting(let fill, _) = self.phase, fill.view.head == nil else { return }

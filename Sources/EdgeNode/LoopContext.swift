@@ -17,6 +17,7 @@ public final class LoopContext {
     private let logsAccess: Bool
     /// The memory tier at hand: a plain hit goes through nothing else.
     private let memory: MemoryTier
+    private let stamps: PurgeStamps
 
     /// Fields that keep a request off the plain path: they change what a hit looks like.
     private static let unplain = FieldNameSet(
@@ -29,6 +30,7 @@ public final class LoopContext {
         configurationNumber = node.configurationNumber
         sites = node.sites
         memory = node.store.memory
+        stamps = node.store.stamps
         logsAccess = node.accessLog != nil
         keyText.reserveCapacity(1024)
         node.register(self)
@@ -70,7 +72,9 @@ public final class LoopContext {
         guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
             rules.caching.cookies != .pass || !head.names.contains(.cookie)
         else { return nil }
-        guard let stored = find(head, authority, isTLS, rules) else { return nil }
+        guard let stored = find(head, authority, isTLS, rules),
+            stored.isUntouched(at: stamps.version) || node.isUntouched(stored)
+        else { return nil }
         let now = SystemClock.wall()
         guard Reuse.isPlainlyFresh(stored.metadata, now: now) else { return nil }
         var region: DiskRegion?
@@ -216,7 +220,7 @@ public final class LoopContext {
         let ask = missing(stored, for: request)
         switch Reuse.decide(
             stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(),
-            softPurgedAt: nil)
+            softPurgedAt: node.store.softPurgedAt(stored))
         {
         case .fresh:
             node.store.recordHit(stored)
@@ -270,7 +274,9 @@ public final class LoopContext {
     func select(_ exchange: Exchange) -> (StoredResponse?, VaryRule?) {
         let (stored, hint) = select(exchange.request)
         guard stored == nil, let loaded = exchange.loaded, !loaded.isEmpty else { return (stored, hint) }
-        let match = loaded.first { $0.secondaryKey?.matches(exchange.request.head.fields) ?? true }
+        let match = loaded.first {
+            ($0.secondaryKey?.matches(exchange.request.head.fields) ?? true) && node.store.isVisible($0)
+        }
         return (match, hint ?? loaded.lazy.compactMap { $0.secondaryKey?.rule }.first)
     }
 
@@ -368,10 +374,9 @@ public final class LoopContext {
             case .backingOff(let failure): (kind, probes) = (failure, false)
             case .probe(let failure): (kind, probes) = (failure, true)
             }
-            let verdict = StalePolicy.decide(
-                stored.metadata, failure: kind, rules: request.rules.caching, now: wallNow(),
-                softPurgedAt: nil)
-            if case .allowed(let reason) = verdict { return (reason, probes) }
+            if let reason = node.mayServeStale(stored, kind, request.rules.caching, now: wallNow()) {
+                return (reason, probes)
+            }
         }
         return nil
     }
@@ -472,6 +477,7 @@ public final class LoopContext {
             requestFields: head.fields,
             traits: request.traits,
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
+            position: stamps.head,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)

@@ -28,7 +28,6 @@ final class HTTP1Connection: ChannelInboundHandler {
     static let maxGatheredBytes = 128 * 1024
 
     private static let allocator = ByteBufferAllocator()
-
     private enum Phase {
         case idle
         case exchanging
