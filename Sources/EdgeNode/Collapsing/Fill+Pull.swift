@@ -399,9 +399,10 @@ extension Fill {
     private func staleInsteadOf(_ failure: PullFailure, _ stored: StoredResponse, _ now: WallTime) -> Reason?
     {
         guard failure.side != .client else { return nil }
-        let kinds: [OriginFailure] =
-            failure.isUnreachable ? [.unreachable, .serverError(status: 504)] : [.serverError(status: 502)]
-        return kinds.lazy.compactMap { self.node.mayServeStale(stored, $0, self.plan.rules, now: now) }.first
+        guard failure.isUnreachable else {
+            return node.mayServeStale(stored, .serverError(status: 502), plan.rules, now: now)
+        }
+        return node.mayServeStaleUnreached(stored, plan.rules, now: now)
     }
 
     /// Wakes the readers of whatever came since the last time.
