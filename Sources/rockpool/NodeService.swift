@@ -49,7 +49,7 @@ struct NodeService: Sendable {
         defer { ledger.shutdown() }
         if let journal = ledger as? PurgeJournal, case .damaged(let proved) = journal.finding {
             logger.warning(
-                "purge ledger: damaged after \(proved) purges; everything stored before is hidden, since a purge may be lost"
+                "purge ledger: damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
             )
         }
         let accessLog = try openAccessLog()

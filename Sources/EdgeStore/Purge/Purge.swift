@@ -60,6 +60,27 @@ public struct Purge: Sendable, Equatable {
     }
 }
 
+extension Purge {
+    /// Whether it covers `response`, as ``PurgeStamps`` finds it by look-up; for explanations.
+    public func covers(_ response: StoredResponse) -> Bool {
+        let scheme = response.keyText.prefix { $0 != UInt8(ascii: ":") }
+        let key = response.keyText.dropFirst(scheme.count + 1)
+        switch scope {
+        case .url(let url): return key.elementsEqual(url)
+        case .anyQuery(let base): return key.prefix { $0 != UInt8(ascii: "?") }.elementsEqual(base)
+        case .prefix(let prefix): return key.starts(with: prefix)
+        case .tag(let tag): return response.tags.contains(tag)
+        case .all: return true
+        case .host(let host):
+            let authority = key.dropFirst(2).prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+            let (name, port) = PurgeStamps.split(authority: authority)
+            let standard = scheme.count == 5 ? "443" : "80"
+            let full = Array(name) + [UInt8(ascii: ":")] + (port.map { Array($0) } ?? Array(standard.utf8))
+            return name.elementsEqual(host) || full == host
+        }
+    }
+}
+
 /// A purge with its place in the log.
 public struct PurgeEntry: Sendable, Equatable {
     public let position: PurgePosition
