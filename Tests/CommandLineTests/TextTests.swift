@@ -30,7 +30,8 @@ struct TextTests {
     @Test func `an explanation tells what, why, from where and for how long`() throws {
         let text = ExplanationText.render(try Self.explanation(stored: Self.variant), width: 100)
         for part in [
-            "hit, status 200; the origin is not asked", "It is fresh.", "Were the origin down", "line 12  /assets/*",
+            "hit, status 200; the origin is not asked", "It is fresh.", "Were the origin down",
+            "line 12  /assets/*",
             "sets ttl, query", "in memory and on disk, 1.0 KiB, text/css", "1h, from max-age",
             "1m; fresh for another 59m", "accept-encoding: gzip", "ETag \"a\"",
         ] {
@@ -56,7 +57,8 @@ struct TextTests {
 
     @Test func `a problem document becomes one line`() {
         let body = Data(
-            #"{"type":"about:blank","title":"Bad Request","status":400,"detail":"`url` has no host","field":"url"}"#.utf8)
+            #"{"type":"about:blank","title":"Bad Request","status":400,"detail":"`url` has no host","field":"url"}"#
+                .utf8)
         #expect(
             ProblemDocument.text(status: 400, body: body)
                 == "400 Bad Request: `url` has no host (field `url`)")

@@ -55,7 +55,8 @@ struct TopFrameTests {
         let lines = TopFrame.lines(try Self.view(), width: 80, height: 24, hasBlocks: false)
         let text = lines.map(\.text).joined(separator: "\n")
         #expect(lines.count == 24)
-        for part in ["Requests", "Latency", "Clients", "Tiers", "Origins", "Misses", "Purges", "q or Ctrl-C"] {
+        for part in ["Requests", "Latency", "Clients", "Tiers", "Origins", "Misses", "Purges", "q or Ctrl-C"]
+        {
             #expect(text.contains(part), "\(part) in\n\(text)")
         }
         #expect(text.contains("1,000/s"))
@@ -77,7 +78,8 @@ struct TopFrameTests {
                 #expect(scalar.value >= 0x20 && !(0x7f...0x9f).contains(scalar.value) && scalar != "\u{202e}")
             }
         }
-        let text = TopFrame.lines(try Self.view(), width: 400, height: 60, hasBlocks: true).map(\.text).joined()
+        let text = TopFrame.lines(try Self.view(), width: 400, height: 60, hasBlocks: true).map(\.text)
+            .joined()
         #expect(text.contains("\\x1b[2J"))
     }
 

@@ -7,7 +7,8 @@ import Testing
 struct WarmTests {
     @Test func `comments and blank lines are skipped, what is no URL is told by its line`() {
         let list = WarmList(
-            "\u{feff}# list\n\nhttp://a.example/x\r\n  http://b.example:81/y?z#part \nfoo\n\t\nftp://c.example/\n")
+            "\u{feff}# list\n\nhttp://a.example/x\r\n  http://b.example:81/y?z#part \nfoo\n\t\nftp://c.example/\n"
+        )
         #expect(list.urls.map(\.text) == ["http://a.example/x", "http://b.example:81/y?z#part"])
         #expect(list.urls.map(\.target) == ["/x", "/y?z"])
         #expect(list.wrong.map(\.line) == [5, 7])
@@ -25,7 +26,8 @@ struct WarmTests {
     }
 
     @Test(arguments: [
-        "a.example/x", "http://", "http:///x", "http://u:p@a.example/", "http://a b/", "http://a.example/\u{7}",
+        "a.example/x", "http://", "http:///x", "http://u:p@a.example/", "http://a b/",
+        "http://a.example/\u{7}",
         "http://a.example:99999/", "file:///etc/passwd", "http://a.example/x y",
     ])
     func `what is no absolute http URL is refused`(_ text: String) {
@@ -33,12 +35,21 @@ struct WarmTests {
     }
 
     @Test(arguments: [
-        (200, "rockpool; fwd=uri-miss; fwd-status=200; stored; ttl=60; detail=not-stored", "stored", "not-stored"),
+        (
+            200, "rockpool; fwd=uri-miss; fwd-status=200; stored; ttl=60; detail=not-stored", "stored",
+            "not-stored"
+        ),
         (200, "rockpool; hit; ttl=9; detail=fresh", "alreadyThere", "fresh"),
-        (200, "rockpool; fwd=stale; fwd-status=304; stored; detail=revalidated", "alreadyThere", "revalidated"),
+        (
+            200, "rockpool; fwd=stale; fwd-status=304; stored; detail=revalidated", "alreadyThere",
+            "revalidated"
+        ),
         (200, "rockpool; fwd=uri-miss; fwd-status=200; detail=no-store", "notStored", "no-store"),
         (404, "rockpool; fwd=uri-miss; fwd-status=404; stored; detail=not-stored", "failed", "status 404"),
-        (200, "\"a, b; hit\"; hit, rockpool; hit; detail=x, rockpool; fwd=miss; stored; detail=y", "stored", "y"),
+        (
+            200, "\"a, b; hit\"; hit, rockpool; hit; detail=x, rockpool; fwd=miss; stored; detail=y",
+            "stored", "y"
+        ),
     ])
     func `the Cache-Status of an answer says what came of it`(_ example: (Int, String, String, String)) {
         let outcome = WarmOutcome(status: example.0, cacheStatus: [example.1], proxyStatus: [])
@@ -57,7 +68,9 @@ struct WarmTests {
     @Test func `the report groups by reason and keeps a few examples`() throws {
         let list = WarmList((0..<6).map { "http://a.example/\($0)" }.joined(separator: "\n") + "\nfoo\n")
         var report = WarmReport(node: "http://127.0.0.1:8080", list: list)
-        for url in list.urls.prefix(5) { report.add(WarmOutcome(.notStored, "no-store"), url: url.text, bytes: 2) }
+        for url in list.urls.prefix(5) {
+            report.add(WarmOutcome(.notStored, "no-store"), url: url.text, bytes: 2)
+        }
         #expect(report.hasFailures)
         #expect(report.text.contains("5 of 6 URLs"))
         #expect(report.text.contains("not tried"))
