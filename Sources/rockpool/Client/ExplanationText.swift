@@ -175,7 +175,8 @@ struct ExplanationText {
 
     // MARK: Layout
 
-    /// A row with its name in the first column; what is longer than the line goes on below, `wrapsAt` columns further in.
+    /// A row with its name in the first column; what is longer than the line goes on below, `indent` columns further
+    /// in.
     private mutating func row(_ name: String, _ text: String, wrapsAt indent: Int = 0) {
         var name = name
         var rest = text

@@ -32,11 +32,18 @@ final class TerminalScreen {
         tcsetattr(keys, TCSADRAIN, &found)
     }
 
+    /// Takes the terminal again after somebody else had it.
+    func enterAgain() {
+        isEntered = false
+        enter()
+    }
+
     /// Shows `lines` from the top; what was below goes.
     ///
     /// - Returns: whether the terminal is still there.
-    func show(_ lines: [StyledLine], colours: Bool) -> Bool {
-        let rows = lines.map { $0.rendered(colours: colours) + "\u{1b}[K" }
+    func show(_ lines: [StyledLine], columns: Int, colours: Bool) -> Bool {
+        // After a character in the last column the cursor still stands on it, and what erases to the right takes it.
+        let rows = lines.map { $0.rendered(colours: colours) + ($0.width < columns ? "\u{1b}[K" : "") }
         return Terminal.write("\u{1b}[H" + rows.joined(separator: "\r\n") + "\u{1b}[J", to: 1)
     }
 }

@@ -43,16 +43,19 @@ struct TopFrame {
 
     private mutating func header() {
         var line = StyledLine(" rockpool top", .bold)
+        let address = Printable.columns(view.address)
         if let status = view.status {
-            line.add("  \(Printable.columns(status.version))")
-            line.add("  node ")
-            line.add(StyledLine.cut(Printable.columns(status.node), 24), .bold)
-            line.add("  up \(Amount.duration(Double(status.uptimeSeconds)))")
-            if status.draining { line.add("  draining", .warning) }
+            let version = "  \(StyledLine.cut(Printable.columns(status.version), 16))  node "
+            var rest = "  up \(Amount.duration(Double(status.uptimeSeconds)))"
+            if status.draining { rest += "  draining" }
+            line.add(version)
+            let room = width - line.width - rest.count - address.count - 4
+            line.add(StyledLine.cut(Printable.columns(status.node), max(12, min(40, room))), .bold)
+            line.add(rest, status.draining ? .warning : .plain)
         }
-        let address = StyledLine.cut(Printable.columns(view.address), max(0, width - line.width - 3))
-        line.fill(to: width - address.count - 1)
-        line.add(address, .dim)
+        let shown = StyledLine.cut(address, max(0, width - line.width - 3))
+        line.fill(to: width - shown.count - 1)
+        line.add(shown, .dim)
         lines.append(line)
         if let trouble = view.trouble {
             let since = view.status == nil ? "" : " for \(Amount.duration(view.silenceSeconds.rounded(.up)))"
@@ -67,10 +70,10 @@ struct TopFrame {
 
     private mutating func requests(_ status: NodeStatus) {
         let rates = view.rates
-        var line = heading("Requests")
+        var line = row("Requests")
         line.add(rates.map { Amount.rate($0.total) + "/s" } ?? "-", columns: 12, .bold)
         line.add("hit ratio ")
-        line.add(rates?.hitShare.map(Amount.percent) ?? "-", columns: 8, .bold)
+        line.add(rates?.hitShare.map(Amount.percent) ?? "-", columns: 9, .bold)
         line.add("since start ")
         line.add(status.requests.hitShare.map(Amount.percent) ?? "-")
         line.add(", \(Amount.count(status.requests.total)) requests")
@@ -100,23 +103,28 @@ struct TopFrame {
     }
 
     private mutating func latency(_ status: NodeStatus) {
-        if let latency = status.latency {
-            var line = heading("Latency")
-            for (name, figures) in [("hit", latency.hit), ("pull", latency.pull)] {
-                guard let figures, figures.count > 0 else { continue }
-                line.add("\(name) ", .bold)
-                for (label, value) in [
-                    ("p50", figures.p50Microseconds), ("p90", figures.p90Microseconds),
-                    ("p99", figures.p99Microseconds),
-                ] {
-                    if let value { line.add("\(label) \(Self.short(value))  ") }
-                }
-                line.add(" ")
+        let kinds = [("hit", status.latency?.hit), ("pull", status.latency?.pull)].filter { $0.1 != nil }
+        for (index, (name, figures)) in kinds.enumerated() {
+            guard let figures else { continue }
+            var line = row(index == 0 ? "Latency" : "")
+            line.add(name, columns: 6)
+            guard figures.count > 0 else {
+                line.add("none yet", .dim)
+                lines.append(line)
+                continue
             }
+            for (label, value) in [
+                ("p50", figures.p50Microseconds), ("p90", figures.p90Microseconds),
+                ("p99", figures.p99Microseconds),
+            ] {
+                line.add("\(label) ", .dim)
+                line.add(value.map { Amount.latency(microseconds: $0) } ?? "-", columns: 12)
+            }
+            line.add("of \(Amount.count(figures.count))", .dim)
             lines.append(line)
         }
         guard let connections = status.connections else { return }
-        var line = heading("Clients")
+        var line = row("Clients")
         line.add("\(Amount.count(connections.open)) open", .bold)
         if let rate = view.rates?.accepted { line.add(", \(Amount.rate(rate)) new/s") }
         if let bytes = view.rates?.bodyBytes { line.add(", \(Amount.size(Int64(bytes)))/s sent") }
@@ -134,7 +142,7 @@ struct TopFrame {
 
     private mutating func tiers(_ status: NodeStatus) {
         for (index, tier) in status.tiers.enumerated() {
-            var line = index == 0 ? heading("Tiers") : StyledLine(String(repeating: " ", count: Self.margin))
+            var line = row(index == 0 ? "Tiers" : "")
             line.add(Printable.columns(tier.name), columns: 8)
             let share = tier.budgetBytes > 0 ? Double(tier.usedBytes) / Double(tier.budgetBytes) : 0
             line.add(bar(share, columns: max(4, width - 65)), .good)
@@ -172,19 +180,19 @@ struct TopFrame {
     private func origins(_ origins: [NodeStatus.Origin]) -> [StyledLine] {
         origins.enumerated().map { index, origin in
             var line =
-                index == 0 ? heading("Origins") : StyledLine(String(repeating: " ", count: Self.margin))
-            line.add(StyledLine.cut(Printable.columns(origin.url), max(20, width - 60)))
+                row(index == 0 ? "Origins" : "")
+            line.add(StyledLine.cut(Printable.columns(origin.url), max(20, width - 57)))
             line.add(
                 "  \(Printable.columns(origin.health))", origin.health == "healthy" ? .good : .bad)
             line.add("  \(origin.active) active, \(origin.queued) queued, ")
-            line.add("\(Amount.count(origin.failures)) of \(Amount.count(origin.pulls)) failed")
+            line.add("\(Amount.count(origin.failures))/\(Amount.count(origin.pulls)) failed")
             return line
         }
     }
 
     private func misses(_ misses: [NodeStatus.TopMiss]) -> [StyledLine] {
         misses.enumerated().map { index, miss in
-            var line = index == 0 ? heading("Misses") : StyledLine(String(repeating: " ", count: Self.margin))
+            var line = row(index == 0 ? "Misses" : "")
             line.add(Amount.right(Amount.count(miss.count), 8) + "  ")
             line.add(Printable.columns(miss.url), columns: max(10, width - Self.margin - 31))
             line.add("  " + StyledLine.cut(Printable.columns(miss.reason), 18), .dim)
@@ -195,7 +203,7 @@ struct TopFrame {
     private func purges(_ purges: NodeStatus.Purges?) -> [StyledLine] {
         guard let purges, let recent = purges.recent, !recent.isEmpty else { return [] }
         return recent.enumerated().map { index, purge in
-            var line = index == 0 ? heading("Purges") : StyledLine(String(repeating: " ", count: Self.margin))
+            var line = row(index == 0 ? "Purges" : "")
             line.add(Printable.columns(StatusText.clock(purge.purgedAt)) + "  ")
             line.add(StyledLine.cut(Printable.columns(purge.target), max(10, width - Self.margin - 18)))
             if purge.soft { line.add("  soft", .dim) }
@@ -209,7 +217,7 @@ struct TopFrame {
         let rates = view.history.suffix(max(0, columns))
         guard rows >= 3, let most = rates.max(), most > 0 else { return [] }
         return (0..<rows).map { row in
-            var line = row == 0 ? heading("Curve") : StyledLine(String(repeating: " ", count: Self.margin))
+            var line = self.row(row == 0 ? "Curve" : "")
             let floor = Double(rows - 1 - row) / Double(rows)
             line.add(
                 String(
@@ -224,7 +232,8 @@ struct TopFrame {
 
     private static let margin = 11
 
-    private func heading(_ name: String) -> StyledLine {
+    /// A line that begins with `name` in the margin.
+    private func row(_ name: String) -> StyledLine {
         var line = StyledLine(" ")
         line.add(name, columns: Self.margin - 1, .bold)
         return line

@@ -35,7 +35,7 @@ final class TopLoop {
     func run() throws {
         SignalPipe.catching([SIGINT, SIGTERM, SIGHUP, SIGWINCH])
         if case .screen(let screen, _) = output {
-            SignalPipe.catching([SIGTSTP])
+            SignalPipe.catching([SIGTSTP, SIGCONT])
             screen.enter()
         }
         try loop()
@@ -96,7 +96,9 @@ final class TopLoop {
             guard case .screen(let screen, _) = output else { return }
             screen.leave()
             kill(getpid(), SIGSTOP)
-            screen.enter()
+        case SIGCONT:
+            guard case .screen(let screen, _) = output else { return }
+            screen.enterAgain()
             draw()
         default: end()
         }
@@ -125,7 +127,7 @@ final class TopLoop {
         let environment = ProcessInfo.processInfo.environment
         let lines = TopFrame.lines(
             view, width: size.columns, height: size.rows, hasBlocks: Self.hasBlocks(environment))
-        if !screen.show(lines, colours: environment["NO_COLOR"] == nil) { end() }
+        if !screen.show(lines, columns: size.columns, colours: environment["NO_COLOR"] == nil) { end() }
     }
 
     private func show(_ body: Data?) {
