@@ -120,6 +120,11 @@ class Reaching(CommandCase):
             self.assertIn("token", err)
             self.assertNotIn("wrong-token", err)
 
+    def test_whoever_guesses_gets_77_and_the_right_token_goes_on_working(self):
+        for number in range(13):
+            self.run_command("status", code=77, ROCKPOOL_ADMIN_TOKEN=f"guess-{number}")
+        self.run_command("status")
+
     def test_no_token_is_77(self):
         for arguments in self.ADMIN_COMMANDS:
             self.run_command(*arguments, code=77, ROCKPOOL_ADMIN_TOKEN=None)
@@ -413,6 +418,18 @@ class Warm(CommandCase):
 
     def test_a_file_that_is_not_there_is_1(self):
         self.run_command("warm", "/nonexistent", code=1)
+        self.run_command("warm", NODE.folder, code=1)
+
+    def test_a_pipe_that_has_a_name_is_a_file(self):
+        reads, writes = os.pipe()
+        os.write(writes, f"http://pipe{time.monotonic_ns()}.example/\n".encode())
+        os.close(writes)
+        done = subprocess.run(
+            [BINARY, "warm", f"/dev/fd/{reads}"], capture_output=True, timeout=DEADLINE_SECONDS,
+            env=self.environment(), pass_fds=[reads])
+        os.close(reads)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout.decode(), r"(?m)^stored +1$")
 
     def test_fields_go_with_every_request(self):
         base = f"http://fields{time.monotonic_ns()}.example"

@@ -77,6 +77,11 @@ final class AdminTransfer {
             throw .unauthorized(
                 "\(base): the admin token is missing or wrong; give --token-file FILE or ROCKPOOL_ADMIN_TOKEN"
             )
+        case 429:
+            // The node is tired of wrong tokens; the right one is never refused so.
+            throw .unauthorized(
+                "\(base): " + ProblemDocument.text(status: status, body: body)
+                    + "; the admin token is missing or wrong")
         default:
             let isJSON = (try? JSONSerialization.jsonObject(with: body)) != nil
             throw .refused(

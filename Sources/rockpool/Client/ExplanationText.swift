@@ -18,7 +18,9 @@ struct ExplanationText {
         if !isDown, let down = explanation.ifOriginDown { text.outcome("Were the origin down", down) }
         text.lines.append("")
         text.row("Cache key", Printable.text(explanation.key))
-        if let site = explanation.site { text.row("Site", Printable.text(site)) }
+        if let site = explanation.site {
+            text.row("Site", site == "*" ? "the one for every host" : Printable.text(site))
+        }
         text.rules(explanation.rules ?? [])
         text.stored(explanation)
         text.variants(explanation)

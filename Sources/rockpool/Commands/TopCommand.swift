@@ -26,7 +26,9 @@ struct TopCommand: ParsableCommand {
         let output: TopLoop.Output
         if options.json {
             output = .json
-        } else if count != nil || !Terminal.isTerminal(1) || ProcessInfo.processInfo.environment["TERM"] == "dumb" {
+        } else if count != nil || !Terminal.isTerminal(1)
+            || ProcessInfo.processInfo.environment["TERM"] == "dumb"
+        {
             output = .lines
         } else {
             let keys: CInt = Terminal.isTerminal(0) ? 0 : 1

@@ -80,10 +80,11 @@ struct WarmCommand: ParsableCommand {
 
     private func read() throws -> String {
         do {
-            if file == "-" {
-                return String(decoding: try FileHandle.standardInput.readToEnd() ?? Data(), as: UTF8.self)
-            }
-            return String(decoding: try Data(contentsOf: URL(fileURLWithPath: file)), as: UTF8.self)
+            // By a handle: a pipe that a shell names (`<(...)`) is a file as well.
+            let handle =
+                file == "-"
+                ? FileHandle.standardInput : try FileHandle(forReadingFrom: URL(fileURLWithPath: file))
+            return String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self)
         } catch {
             Terminal.error("rockpool: \(Printable.text(file)): cannot be read")
             throw ExitCode(1)

@@ -23,6 +23,7 @@ struct WarmProgress {
     }
 
     mutating func update(_ report: WarmReport, now: Double) {
+        guard report.urlCount > 0 else { return }
         switch look {
         case .none: return
         case .bar:
@@ -44,6 +45,7 @@ struct WarmProgress {
 
     /// The last look; what follows begins on a line of its own.
     func finish(_ report: WarmReport, now: Double) {
+        guard report.urlCount > 0 else { return }
         switch look {
         case .none: break
         case .bar:
