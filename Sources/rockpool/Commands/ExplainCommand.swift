@@ -54,10 +54,10 @@ struct ExplainCommand: ParsableCommand {
 
 /// The value of `-H`.
 enum RequestFieldText {
-    /// What a shell proposes after `-H`.
+    /// What a shell proposes after `-H`; without spaces, which fish would take for the next proposal.
     static let hints = [
-        "Accept-Encoding: gzip", "Accept-Encoding: br", "Accept-Language: en", "Cache-Control: no-cache",
-        "Range: bytes=0-",
+        "Accept-Encoding:gzip", "Accept-Encoding:br", "Accept-Language:en", "Cache-Control:no-cache",
+        "Range:bytes=0-",
     ]
 
     /// Throws where `text` is not `Name: value` (RFC 9110 5.1, 5.5).
