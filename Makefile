@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test fault bench lint format clean libraries test-tools bench-tools
+.PHONY: help run build completions test command-test fault bench lint format clean libraries test-tools bench-tools
 
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
@@ -46,7 +46,7 @@ fi
 endef
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, then start a node, an origin and a page that shows what happens
 	$(RELEASE) demo
@@ -54,12 +54,21 @@ run: build ## build, then start a node, an origin and a page that shows what hap
 build: libraries ## the release binary, .build/release/rockpool
 	$(BUILD) -c release --product rockpool
 
+completions: build ## completions of the command line for bash, zsh and fish, in .build/completions
+	mkdir -p .build/completions
+	$(RELEASE) --generate-completion-script bash >.build/completions/rockpool.bash
+	$(RELEASE) --generate-completion-script zsh >.build/completions/_rockpool
+	$(RELEASE) --generate-completion-script fish >.build/completions/rockpool.fish
+
 test: libraries test-tools ## unit and end-to-end tests, a documentation tree mirrored through the node, kill -9
 	$(BUILD) --build-tests
 	$(BUILD) -c release --product rockpool
 	$(TEST)
 	Tests/Mirror/mirror.sh $(RELEASE)
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 12
+
+command-test: build test-tools ## every subcommand of the binary from outside; COMMAND_OPTIONS="-k Warm -v"
+	python3 Tests/CommandLine/commands.py --binary $(RELEASE) $(COMMAND_OPTIONS)
 
 fault: libraries test-tools ## the fault suites at length: a simulated disk, then 200 rounds of kill -9 (about 20 minutes)
 	$(BUILD) --build-tests
