@@ -19,6 +19,7 @@ public final class Node: Sendable {
     public let started = SystemClock.wall()
     let seed: DigestSeed
     let collapser = RequestCollapser()
+    let pullPositions = PullPositions()
     let marks = KeyMarks()
     let outages = OutageDetector()
     /// Half the memory budget: one response may not push out everything else.
@@ -95,6 +96,23 @@ public final class Node: Sendable {
         largestInMemory.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
         store.memory.setBudget(configuration.cache.memoryBytes)
     }
+
+    // MARK: Purges
+
+    /// Forgets the stamps of purges that nothing stored is older than, where there are many.
+    ///
+    /// - Parameter before: what this returned the last time, some seconds ago. Of two looks the older counts: what was
+    ///   between the tiers at one of them is seen by the other.
+    public func forgetStamps(after before: PurgePosition?) -> PurgePosition? {
+        guard store.stamps.count >= Self.fewStamps else { return nil }
+        let oldest = min(
+            pullPositions.oldest ?? store.stamps.head, store.oldestPull ?? store.stamps.head)
+        if let before { store.stamps.forget(before: min(before, oldest)) }
+        return oldest
+    }
+
+    /// Stamps that are not worth looking at everything that is stored.
+    private static let fewStamps = 1_024
 
     // MARK: What fills store
 

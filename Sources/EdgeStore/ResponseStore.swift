@@ -139,6 +139,14 @@ public final class ResponseStore: Sendable {
         memory.removeAll()
     }
 
+    // MARK: Purges
+
+    /// No stored response was pulled before this position in the log of purges; ``PurgePosition/zero`` where that is
+    /// not known, nil where nothing is stored.
+    public var oldestPull: PurgePosition? {
+        [disk?.oldestPull, memory.oldestPull].compactMap { $0 }.min()
+    }
+
     // MARK: Budget
 
     public func reserveFill(bytes: Int) -> Bool { memory.reserveFill(bytes: bytes) }

@@ -13,6 +13,7 @@ struct StoreMaintenance: Service {
     /// What of the disk is checked against its checksums in a second: 1 TiB in less than a week.
     static let scrubbedBytesPerSecond: Int64 = 2 << 20
     static let placeCheckMilliseconds = 2_000
+    static let stampCheckMilliseconds = 10_000
     /// From this budget on the process itself counts (below it, a program of 40 MB would leave little for bodies).
     static let leastBudgetForProcess: Int64 = 128 << 20
     /// What was measured 30 s ago still counts by half, so that the room that a shift of traffic took is there when it
@@ -27,6 +28,8 @@ struct StoreMaintenance: Service {
         var scrubbed = ScrubPosition()
         var interval = Self.intervalMilliseconds
         var sinceCheck = 0
+        var sinceStamps = 0
+        var oldestPull: PurgePosition?
         while !Task.isShuttingDownGracefully {
             let pause = Duration.milliseconds(interval)
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
@@ -38,6 +41,11 @@ struct StoreMaintenance: Service {
                     sinceCheck = 0
                     disk.checkPlace()
                 }
+            }
+            sinceStamps += interval
+            if sinceStamps >= Self.stampCheckMilliseconds {
+                sinceStamps = 0
+                oldestPull = node.forgetStamps(after: oldestPull)
             }
             let memory = node.store.memory
             let before = memory.snapshot

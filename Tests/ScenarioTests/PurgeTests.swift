@@ -149,6 +149,23 @@ import Testing
         }
     }
 
+    @Test func `stamps leave when nothing is stored that they could hide`() async throws {
+        try await withNode(script: Self.counting) { node, _ in
+            _ = try await Self.fetch(node, "/old")
+            for number in 0..<1_100 { _ = try await node.node.purge(Self.order(.tag("t\(number)"))) }
+            let first = node.node.forgetStamps(after: nil)
+            #expect(node.node.forgetStamps(after: first) == first)
+            #expect(node.node.purgeOverview(limit: 0).stamps == 1_100)
+            // What was stored before goes; what is stored now came after all of them but the last.
+            _ = try await node.node.purge(Self.order(.url("http://www.example/old", anyQuery: false)))
+            _ = try await Self.fetch(node, "/old")
+            let second = node.node.forgetStamps(after: first)
+            _ = node.node.forgetStamps(after: second)
+            #expect(node.node.purgeOverview(limit: 0).stamps == 0)
+            #expect(try await Self.fetch(node, "/old").text == "answer 1")
+        }
+    }
+
     @Test(arguments: [100, 100_000, 2_000_000]) func `a purge holds over a restart, on disk too`(
         count: Int
     ) async throws {

@@ -21,7 +21,8 @@ extension Node {
         var notes = account.notes()
         if let purge = found.purge {
             notes.append(
-                "purge \(purge.position.id) (\(PurgeRecord(purge).words)) of \(Self.text(purge.time)) covers what was stored"
+                "purge \(purge.position.id) (\(PurgeRecord(purge).words)) of \(Self.text(purge.time)) "
+                    + "covers what was stored"
             )
         }
         return Explanation(
@@ -78,7 +79,7 @@ extension Node {
 
     private struct Found {
         var loaded: [StoredResponse]?
-        var objects: [(response: StoredResponse, object: StoredObject)] = []
+        var objects: [(response: StoredResponse, object: StoredVariant)] = []
         /// The newest purge that covers something which is there and hidden.
         var purge: PurgeEntry?
     }
@@ -113,14 +114,14 @@ extension Node {
                 found.objects[twin].object.tiers.append("disk")
             } else {
                 let tier = inMemory.contains { $0 === stored } ? "memory" : "disk"
-                found.objects.append((stored, StoredObject(stored, tier: tier, verdict: verdict)))
+                found.objects.append((stored, StoredVariant(stored, tier: tier, verdict: verdict)))
             }
         }
         return found
     }
 }
 
-extension StoredObject {
+extension StoredVariant {
     fileprivate init(_ stored: StoredResponse, tier: String, verdict: PurgeVerdict) {
         let metadata = stored.metadata
         let now = SystemClock.wall()

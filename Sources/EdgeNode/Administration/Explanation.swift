@@ -64,16 +64,16 @@ public struct Explanation: Codable, Sendable {
     public var outcome: Outcome
     public var ifOriginDown: Outcome
     /// The variant that the request selects.
-    public var stored: StoredObject?
+    public var stored: StoredVariant?
     /// Everything stored under the key.
-    public var variants: [StoredObject]
+    public var variants: [StoredVariant]
     /// Of the variant that the request selects.
     public var lifetime: Lifetime?
     public var notes: [String]
 }
 
 /// One stored response, as operators see it.
-public struct StoredObject: Codable, Sendable {
+public struct StoredVariant: Codable, Sendable {
     public var status: Int
     /// The request fields that select it, with their values.
     public var vary: [String: String]
@@ -102,5 +102,5 @@ public struct StoredObject: Codable, Sendable {
 public struct ObjectList: Codable, Sendable {
     public var url: String
     public var key: String
-    public var variants: [StoredObject]
+    public var variants: [StoredVariant]
 }

@@ -74,6 +74,11 @@ final class Fill: Sendable {
         self.plan = plan
         self.node = node
         requestTime = SystemClock.wall()
+        node.pullPositions.began(at: plan.position)
+    }
+
+    deinit {
+        node.pullPositions.ended(at: plan.position)
     }
 
     // MARK: Pull control

@@ -116,6 +116,7 @@ struct DiskLog {
             key: key, variant: variant, kind: kind, location: location, uses: uses, isVerified: false)
         let isWanted = register(entry)
         if isWanted {
+            if kind == .response { current.segment.notePull(at: ResponseCoding.position(of: head)) }
             let journaled = JournalEntry(
                 .put(kind, location), session: current.session, key: key, variant: variant)
             current.entries += journaled.encoded
@@ -240,7 +241,7 @@ struct DiskLog {
             try volume.syncDirectory()
             let segment = Segment(
                 generation: generation, file: file, journal: journal, occupiedBytes: geometry.segmentCost,
-                account: account)
+                account: account, oldestPull: nil)
             segments.insert(segment)
             order.append(generation)
             hasTurned = true

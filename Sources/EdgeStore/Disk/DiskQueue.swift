@@ -81,6 +81,9 @@ struct DiskQueue {
         pendingBytes += bytes
     }
 
+    /// Whether nothing waits and nothing is being written.
+    var isIdle: Bool { !isRunning && items.isEmpty }
+
     /// True when the writer has to be woken.
     mutating func startRunning() -> Bool {
         defer { isRunning = true }

@@ -188,9 +188,10 @@ struct DiskRecovery {
             try drop([generation])
             return
         }
+        // Its journal does not tell when what it holds was pulled.
         let segment = Segment(
             generation: generation, file: opened.file, journal: opened.journal,
-            occupiedBytes: opened.sizes.0 + opened.sizes.1, account: account)
+            occupiedBytes: opened.sizes.0 + opened.sizes.1, account: account, oldestPull: .zero)
         segments.insert(segment)
         order.append(generation)
 

@@ -5,6 +5,12 @@ import Synchronization
 
 /// Scrubbing and accounts.
 extension DiskTier {
+    /// Where the log of purges stood when the oldest pull began of which a response is here; nil where none is.
+    /// Unknown, and so before every purge, while something waits to be written or was found at the start.
+    var oldestPull: PurgePosition? {
+        queue.withLock { $0.isIdle } ? segments.oldestPull : .zero
+    }
+
     // MARK: Scrubbing and accounts
 
     /// Waits until everything that was handed over before is written; for tests and benches.

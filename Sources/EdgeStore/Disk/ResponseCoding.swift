@@ -13,6 +13,21 @@ struct ResponseCoding {
         var blockBytes: Int
     }
 
+    /// Where ``PurgePosition`` lies in the section.
+    private static let positionOffset = 74
+
+    /// Where the log of purges stood when the pull of an encoded response began.
+    static func position(of section: [UInt8]) -> PurgePosition {
+        section.withUnsafeBytes { bytes in
+            guard bytes.count >= positionOffset + 16 else { return .zero }
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[positionOffset...]))
+            guard let epoch = reader.read(UInt64.self), let number = reader.read(UInt64.self) else {
+                return .zero
+            }
+            return PurgePosition(epoch: epoch, number: number)
+        }
+    }
+
     static func encode(_ response: StoredResponse, _ body: Body) -> [UInt8] {
         var writer = ByteWriter(capacity: 512 + response.head.count * 2 + response.keyText.count)
         let metadata = response.metadata
@@ -28,6 +43,7 @@ struct ResponseCoding {
         writer.append(body.length)
         writer.append(body.id ?? Digest128(high: 0, low: 0))
         writer.append(UInt32(body.blockBytes))
+        assert(writer.bytes.count == positionOffset)
         writer.append(response.pulledAt.epoch)
         writer.append(response.pulledAt.number)
         append(response.keyText, to: &writer)

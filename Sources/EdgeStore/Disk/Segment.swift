@@ -14,17 +14,27 @@ public final class Segment: Sendable {
     /// When this process made or found it.
     let since = SystemClock.monotonic()
     private let account: OccupancyAccount
+    private let oldest: Mutex<PurgePosition?>
 
+    /// - Parameter oldestPull: where the log of purges stood when the oldest pull began of which it holds the response;
+    ///   nil where it holds none.
     init(
         generation: UInt32, file: any DiskFile, journal: any DiskFile, occupiedBytes: Int64,
-        account: OccupancyAccount
+        account: OccupancyAccount, oldestPull: PurgePosition?
     ) {
+        oldest = Mutex(oldestPull)
         self.generation = generation
         self.file = file
         self.journal = journal
         self.occupiedBytes = occupiedBytes
         self.account = account
         account.add(occupiedBytes)
+    }
+
+    var oldestPull: PurgePosition? { oldest.withLock { $0 } }
+
+    func notePull(at position: PurgePosition) {
+        oldest.withLock { $0 = min($0 ?? position, position) }
     }
 
     /// The last reader may be an event loop, and closing a file that was removed gives its space back, which takes
@@ -88,6 +98,11 @@ final class SegmentTable: Sendable {
     }
 
     var count: Int { segments.withLock { $0.count } }
+
+    /// The oldest of their pulls; see ``Segment/oldestPull``.
+    var oldestPull: PurgePosition? {
+        segments.withLock { $0.values.compactMap(\.oldestPull).min() }
+    }
 
     /// All generations, the oldest first.
     var generations: [UInt32] { segments.withLock { $0.keys.sorted() } }

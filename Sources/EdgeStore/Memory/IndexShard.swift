@@ -38,6 +38,20 @@ struct IndexTable {
 
     var byteCount: Int { slots.count * MemoryLayout<Slot>.stride }
 
+    /// Where the log of purges stood when the oldest pull began of which a response is here.
+    var oldestPull: PurgePosition? {
+        var oldest: PurgePosition?
+        for slot in slots {
+            switch slot.stored {
+            case .none: continue
+            case .single(let stored): oldest = min(oldest ?? stored.pulledAt, stored.pulledAt)
+            case .variants(let list):
+                for stored in list { oldest = min(oldest ?? stored.pulledAt, stored.pulledAt) }
+            }
+        }
+        return oldest
+    }
+
     /// What is stored under `key`.
     @inline(__always)
     func find(_ key: Digest128) -> Lookup {

@@ -131,6 +131,12 @@ public final class MemoryTier: Sendable {
         if case .none = shard(key).table.withLock({ $0.find(key) }) { false } else { true }
     }
 
+    /// Where the log of purges stood when the oldest pull began of which a response is here; nil where none is. Looks
+    /// at everything, one shard at a time.
+    var oldestPull: PurgePosition? {
+        shards.compactMap { shard in shard.table.withLock { $0.oldestPull } }.min()
+    }
+
     /// Whatever leaves the tier under a lock, kept until the lock is released.
     private struct Leaving {
         var responses: [StoredResponse] = []
