@@ -10,6 +10,7 @@
   const BUCKET_SECONDS = 5;
   const BUCKETS = 60;
   const LAG_WORTH_TELLING = { p99: 20_000, max: 250_000 };
+  const MISSES_AT_FIRST = 7;
   const TOKEN_KEY = "rockpool.admin.token";
 
   const OUTCOMES = [
@@ -124,6 +125,11 @@
     }
     if (focused && focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
   }
+
+  /** A sentence whose `quoted` parts are code. */
+  const prose = (text) =>
+    String(text).split("`").map((part, place) => (place % 2 === 1 ? make("code", {}, part) : part));
+  const plain = (text) => String(text).replaceAll("`", "");
 
   // ---- Figures as text
 
@@ -328,7 +334,8 @@
 
   /** Shows `message` at a field or a form, or takes it away where it is empty. */
   function refuse(id, message) {
-    say($(`${id}-problem`), message);
+    const place = $(`${id}-problem`);
+    if (place.textContent !== plain(message)) place.replaceChildren(...prose(message));
     const input = $(id);
     if (!input || !("value" in input)) return;
     if (message) input.setAttribute("aria-invalid", "true");
@@ -507,6 +514,7 @@
     const share = window && window.total > 0 ? fromCache(window.counts) / window.total : null;
     const overall = total > 0 ? `${percent(fromCache(since) / total)} % since start` : "";
     say($("ratio"), share === null ? NONE : percent(share));
+    $("ratio").parentElement.classList.toggle("none", share === null);
     say($("ratio-unit"), share === null ? "" : "%");
     say($("ratio-said"),
       total === 0 ? "No request yet. Send one to the node's listener, and it shows here."
@@ -563,8 +571,9 @@
     const rows = OUTCOMES.map(([name, label, title], index) => ({
       name, label, title, rate: window ? rate(window.counts[index] / window.seconds) : NONE,
     }));
-    list($("outcomes"), rows, (row) => row.name, (row) => make("div", { class: `outcome ${row.name}`, title: row.title },
-      make("dt", {}, row.label), make("dd", {})), (node, row) => say(node.lastChild, row.rate));
+    list($("outcomes"), rows, (row) => row.name,
+      (row) => make("div", { class: `outcome ${row.name}`, title: row.title }, make("dt", {}, row.label), make("dd")),
+      (node, row) => say(node.lastChild, row.rate));
     const facts = [`${count(number(status.requests?.total))} since start`];
     if (isNumber(status.connections?.open)) facts.push(`${plural(status.connections.open, "connection")} open`);
     if (isNumber(status.fills)) facts.push(`${plural(status.fills, "pull")} under way`);
@@ -574,11 +583,11 @@
     drawTraffic();
   }
 
-  /** The next of 1, 2, 5, 10, 20, … */
+  /** The next round figure. */
   function ceiling(value) {
     if (value <= 1) return 1;
     const power = 10 ** Math.floor(Math.log10(value));
-    return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+    return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999);
   }
 
   function drawTraffic() {
@@ -586,7 +595,7 @@
     const rates = slots().map((slot) => slot && slot.counts.map((value) => value / slot.seconds));
     const highest = Math.max(0, ...rates.map((slot) => (slot ? sum(slot) : 0)));
     const top = ceiling(highest);
-    say($("rate-top"), highest > 0 ? `${count(top)}/s` : "");
+    say($("rate-top"), highest > 0 ? `${short(top)}/s` : "");
     if (!svg.firstChild) {
       for (const y of [1, 50, 99]) svg.append(draw("path", { class: "grid", d: `M0 ${y}H300` }));
       for (const [name] of OUTCOMES) svg.append(draw("path", { class: `bar ${name}` }));
@@ -616,7 +625,8 @@
       ["pull", "Pulls, to the first byte", "No pull so far."],
     ].map(([name, label, empty]) => ({ name, label, empty, figures: latency[name] }));
     list($("latency"), rows, (row) => row.name, (row) => {
-      const track = draw("svg", { class: "track", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" });
+      const track = draw("svg",
+        { class: "track", viewBox: "0 0 100 12", preserveAspectRatio: "none", "aria-hidden": "true" });
       track.append(draw("path", { class: "rail", d: "M0 6H100" }), draw("path", { class: "reach" }),
         draw("path", { class: "half" }));
       return make("div", { class: `latency ${row.name}` },
@@ -635,7 +645,8 @@
           (one, [, value]) => say(one.lastChild, microseconds(value)));
       }
       const from = scale(number(figures?.p50Microseconds)), to = scale(number(figures?.p99Microseconds));
-      attribute(track.children[1], "d", isKnown ? `M${from.toFixed(1)} 6H${Math.max(from + 0.5, to).toFixed(1)}` : "M0 0");
+      attribute(track.children[1], "d",
+        isKnown ? `M${from.toFixed(1)} 6H${Math.max(from + 0.5, to).toFixed(1)}` : "M0 0");
       attribute(track.children[2], "d", isKnown ? `M${from.toFixed(1)} 1V11` : "M0 0");
     });
     if (!$("latency").querySelector(".axis")) {
@@ -656,7 +667,8 @@
 
   function meter(share, label) {
     const svg = draw("svg", { class: "meter", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img" });
-    svg.append(draw("rect", { class: "rail", width: 100, height: 8 }), draw("rect", { class: "level", height: 8, width: 0 }));
+    svg.append(draw("rect", { class: "rail", width: 100, height: 8 }),
+      draw("rect", { class: "level", height: 8, width: 0 }));
     fill(svg, share, label);
     return svg;
   }
@@ -691,7 +703,8 @@
   function showOrigins(origins) {
     show($("origins-empty"), origins.length === 0);
     list($("origins"), origins, (origin) => `${origin.name} ${origin.url}`, (origin) => make("li", {},
-      make("p", { class: "head" }, make("span", { class: "name" }, String(origin.name)), make("span", { class: "health" })),
+      make("p", { class: "head" }, make("span", { class: "name" }, String(origin.name)),
+        make("span", { class: "health" })),
       make("p", { class: "url" }, String(origin.url ?? "")), make("p", { class: "said" }),
       make("p", { class: "failure" })), (node, origin) => {
       const [kind, word] = HEALTH[origin.health] ?? ["fair", String(origin.health ?? "Unknown")];
@@ -709,8 +722,13 @@
   const reasonText = (reason) => REASONS[reason] ?? String(reason ?? "");
 
   function showMisses(misses) {
+    const isLong = misses.length > MISSES_AT_FIRST;
     show($("misses-empty"), misses.length === 0);
-    list($("misses"), misses, (miss) => `${miss.url}\n${miss.reason}`, (miss) => {
+    show($("misses-more"), isLong);
+    const isOpen = $("misses-more").getAttribute("aria-expanded") === "true";
+    say($("misses-more"), isOpen ? "Show fewer" : `Show all ${misses.length}`);
+    const shown = isOpen ? misses : misses.slice(0, MISSES_AT_FIRST);
+    list($("misses"), shown, (miss) => `${miss.url}\n${miss.reason}`, (miss) => {
       const button = make("button", { class: "quiet", type: "button", "aria-label": `Explain ${miss.url}` }, "Explain");
       button.addEventListener("click", () => explainNow(absolute(miss.url)));
       return make("li", {}, make("b", { class: "times" }),
@@ -722,13 +740,15 @@
   const absolute = (url) => (/^[a-z][a-z0-9+.-]*:\/\//i.test(String(url)) ? String(url) : `http://${url}`);
 
   function showReasons(reasons) {
-    const asked = reasons.filter((one) => ["miss", "pass", "revalidated"].includes(one.outcome) && number(one.count) > 0)
+    const asked = reasons
+      .filter((one) => ["miss", "pass", "revalidated"].includes(one.outcome) && number(one.count) > 0)
       .sort((one, other) => other.count - one.count).slice(0, 8);
     const most = Math.max(1, ...asked.map((one) => one.count));
     show($("reasons-empty"), asked.length === 0);
-    list($("reasons"), asked, (one) => `${one.outcome} ${one.reason}`, (one) => make("li", { class: String(one.outcome) },
-      make("p", { class: "head" }, make("span", {}, `${capital(one.outcome)}: ${reasonText(one.reason ?? "none")}`),
-        make("b", { class: "many" })), meter(0, "")), (node, one) => {
+    const named = (one) => `${capital(one.outcome)}: ${reasonText(one.reason ?? "none")}`;
+    list($("reasons"), asked, (one) => `${one.outcome} ${one.reason}`, (one) => make("li", { class: one.outcome },
+      make("p", { class: "head" }, make("span", {}, named(one)), make("b", { class: "many" })),
+      meter(0, "")), (node, one) => {
       say(node.firstChild.lastChild, count(one.count));
       fill(node.lastChild, one.count / most, `${count(one.count)} requests`);
     });
@@ -769,7 +789,8 @@
     const lost = number(status.accessLog?.droppedLines);
     if (lost > 0) {
       const now = number(recent(RATIO_WINDOW_SECONDS)?.droppedLines);
-      add("log", now > 0 ? "bad" : "fair", `${plural(lost, "access-log line was", "access-log lines were")} lost since start`
+      add("log", now > 0 ? "bad" : "fair",
+        `${plural(lost, "access-log line was", "access-log lines were")} lost since start`
         + `${now > 0 ? `, ${count(now)} of them in the last minute` : ""}: the log is written faster than it is read.`);
     }
     const lag = status.loopLagMicroseconds ?? {};
@@ -820,10 +841,15 @@
   /** What the node says of a URL, as paragraphs and lists. */
   function account(answer) {
     const outcome = answer.outcome ?? {};
-    const parts = [verdict(outcome, answer.originDown ? "With the origin down" : "Now")];
-    if (!answer.originDown && answer.ifOriginDown) parts.push(verdict(answer.ifOriginDown, "If the origin were down"));
+    const down = answer.originDown ? null : answer.ifOriginDown;
+    const isAlike = down && JSON.stringify(down) === JSON.stringify(outcome);
+    const parts = [verdict(outcome, answer.originDown ? "With the origin down"
+      : isAlike ? "Now, and if the origin were down" : "Now")];
+    if (down && !isAlike) parts.push(verdict(down, "If the origin were down"));
     const notes = array(answer.notes);
-    if (notes.length > 0) parts.push(make("ul", { class: "notes" }, ...notes.map((note) => make("li", {}, String(note)))));
+    if (notes.length > 0) {
+      parts.push(make("ul", { class: "notes" }, ...notes.map((note) => make("li", {}, ...prose(note)))));
+    }
     parts.push(make("dl", { class: "facts" }, ...[
       fact("Cache key", code(answer.key)),
       fact("Site", answer.site && String(answer.site)),
@@ -837,7 +863,9 @@
     if (variants.length === 0 && !selected) {
       parts.push(make("p", { class: "empty" }, "Nothing is stored under this key."));
     } else {
-      if (!selected) parts.push(make("p", { class: "said" }, "None of them is selected by this request: its headers differ."));
+      if (!selected) {
+        parts.push(make("p", { class: "said" }, "None of them is selected by this request: its headers differ."));
+      }
       const shown = variants.length > 0 ? variants : [selected];
       const name = (one) => JSON.stringify([one?.vary, one?.storedAt, one?.etag]);
       parts.push(make("ul", { class: "plain variants" }, ...shown.map((one) =>
@@ -859,7 +887,7 @@
         make("span", { class: "many" },
           outcome.contactsOrigin === true ? "asks the origin"
           : outcome.contactsOrigin === false ? "the origin is not asked" : "")),
-      make("p", {}, String(outcome.explanation ?? reasonText(outcome.reason))));
+      make("p", {}, ...prose(outcome.explanation ?? reasonText(outcome.reason))));
   }
 
   const code = (text) => (text ? make("code", {}, String(text)) : null);
@@ -888,7 +916,8 @@
     const left = whole - age;
     const freshness = one.fresh === false || one.softPurgedAt || left <= 0
       ? `stale${left < 0 ? ` for ${span(-left)}` : ""}` : `fresh for ${span(left)} more`;
-    const validators = [one.etag && `ETag ${one.etag}`, one.lastModified && `Last-Modified ${one.lastModified}`].filter(Boolean);
+    const validators = [
+      one.etag && `ETag ${one.etag}`, one.lastModified && `Last-Modified ${one.lastModified}`].filter(Boolean);
     return make("li", { class: `variant ${freshness.startsWith("fresh") ? "fresh" : "stale"}` },
       make("p", { class: "head" },
         make("span", { class: "name" }, vary.length > 0
@@ -1007,6 +1036,11 @@
     forgetHistory();
     $("explain-answer").replaceChildren();
     enter();
+  });
+  $("misses-more").addEventListener("click", () => {
+    const isOpen = $("misses-more").getAttribute("aria-expanded") === "true";
+    $("misses-more").setAttribute("aria-expanded", String(!isOpen));
+    look();
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) look();
