@@ -54,7 +54,7 @@ enum DashboardPage {
     }
 
     /// Adds `/`, `/dashboard.css` and `/dashboard.js` to `router`, for everybody.
-    static func addRoutes(to router: Router<BasicRequestContext>) {
+    static func addRoutes<Context: RequestContext>(to router: Router<Context>) {
         let page = Part(PackageResources.page_html, contentType: "text/html; charset=utf-8")
         let style = Part(PackageResources.dashboard_css, contentType: "text/css; charset=utf-8")
         let script = Part(PackageResources.dashboard_js, contentType: "text/javascript; charset=utf-8")
