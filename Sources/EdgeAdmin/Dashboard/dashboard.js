@@ -635,7 +635,7 @@
     }, (node, { figures, empty }) => {
       const [head, quantiles, track] = node.children;
       const isKnown = number(figures?.count) > 0;
-      say(head.lastChild, isKnown ? count(figures.count) : "");
+      say(head.lastChild, isKnown ? `${count(figures.count)} measured` : "");
       const shown = isKnown ? [["p50", figures.p50Microseconds], ["p90", figures.p90Microseconds],
         ["p99", figures.p99Microseconds]].filter(([, value]) => isNumber(value)) : [];
       if (shown.length === 0) quantiles.replaceChildren(empty);
@@ -997,7 +997,7 @@
       const answer = await ask("purge", { method: "POST", body });
       const what = scope === "all" ? "everything" : value;
       say($("purge-done"), body.soft
-        ? `${capital(what)} is stale from now on. Purge ${answer.id ?? ""}.`
+        ? `Stale from now on: ${what}. Purge ${answer.id ?? ""}.`
         : `Purged ${what}. Purge ${answer.id ?? ""}.`);
       look();
     } catch (problem) {
