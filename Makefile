@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build completions test command-test fault bench lint format clean libraries test-tools bench-tools
+.PHONY: help run build completions test command-test dashboard-test monitoring-test fault bench lint format clean \
+	libraries test-tools bench-tools dashboard-tools
 
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
@@ -11,6 +12,7 @@ JOBS ?= $(shell nproc)
 BUILD_PACKAGES := libcurl4-openssl-dev zlib1g-dev pkg-config libnghttp2-dev libbrotli-dev
 TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc
 BENCH_PACKAGES := nginx-light wrk python3 util-linux
+DASHBOARD_PACKAGES := chromium fonts-dejavu-core python3 python3-websocket
 
 # SwiftPM does not look again when a header is installed later, so the manifest is told. Looked up when a recipe
 # runs, after packages were installed.
@@ -46,7 +48,7 @@ fi
 endef
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, then start a node, an origin and a page that shows what happens
 	$(RELEASE) demo
@@ -80,6 +82,10 @@ fault: libraries test-tools ## the fault suites at length: a simulated disk, the
 bench: build bench-tools ## us beside nginx in the same run; BENCH_OPTIONS="--rounds 5 --rows hit-1KiB,miss"
 	python3 Benchmarks/bench.py --binary $(RELEASE) $(BENCH_OPTIONS)
 
+# Debian's own Python, since that is the one whose packages apt installs.
+dashboard-test: build dashboard-tools ## the dashboard in a headless Chromium; DASHBOARD_OPTIONS="--screenshots DIR"
+	/usr/bin/python3 Tests/Dashboard/dashboard.py --binary $(RELEASE) $(DASHBOARD_OPTIONS)
+
 lint: ## swift format, strict
 	$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests
 
@@ -97,3 +103,6 @@ test-tools:
 
 bench-tools:
 	$(call install,$(BENCH_PACKAGES))
+
+dashboard-tools:
+	$(call install,$(DASHBOARD_PACKAGES))

@@ -43,6 +43,7 @@ public struct AdminService: Sendable {
         router.get("/readyz") { _, _ -> Response in
             node.isDraining ? Self.text("draining\n", .serviceUnavailable) : Self.text("ready\n", .ok)
         }
+        DashboardPage.addRoutes(to: router)
         let guarded = router.group().add(middleware: BearerGuard(token: token))
         guarded.get("/metrics") { _, _ in
             Response(

@@ -15,7 +15,8 @@ struct TextTests {
     static func explanation(stored: String, note: String = "") throws -> Explanation {
         let text = """
             {"url":"http://www.example.com/a.css","method":"GET","key":"http://www.example.com/a.css",
-             "site":"www.example.com","rules":[{"line":12,"path":"/assets/*","sets":["ttl","query"]}],"originDown":false,
+             "site":"www.example.com","rules":[{"line":12,"path":"/assets/*","sets":["ttl","query"]}],
+             "originDown":false,
              "outcome":{"result":"hit","status":200,"reason":"fresh","explanation":"It is fresh.",
                         "cacheStatus":"rockpool; hit; ttl=3540; detail=fresh","contactsOrigin":false},
              "ifOriginDown":{"result":"hit","status":200,"reason":"fresh","explanation":"The same.",
