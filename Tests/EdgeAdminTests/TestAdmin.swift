@@ -8,6 +8,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import Testing
 
 /// A node in this process with its admin listener on a free port.
 final class TestAdmin: Sendable {
@@ -17,18 +18,15 @@ final class TestAdmin: Sendable {
     let port: Int
     let log: RecordedLog
     let service: AdminService
-    private let drainOrders: Mutex<Int>
+    let drains: DrainCount
 
     fileprivate init(_ node: TestNode, _ port: Int, _ log: RecordedLog, _ service: AdminService, _ drains: DrainCount) {
         self.node = node
         self.port = port
         self.log = log
         self.service = service
-        drainOrders = Mutex(0)
         self.drains = drains
     }
-
-    let drains: DrainCount
 
     /// One request on a connection of its own, with the token unless `token` says otherwise.
     func ask(
@@ -94,6 +92,14 @@ func withAdmin(
     try await group.shutdownGracefully()
     try await node.stop()
     try result.get()
+}
+
+/// That the answer has this status.
+func expect(
+    _ status: Int, sourceLocation: SourceLocation = #_sourceLocation, _ ask: () async throws -> ClientResponse
+) async throws {
+    let answer = try await ask()
+    #expect(answer.status == status, sourceLocation: sourceLocation)
 }
 
 /// Keeps what is logged.
