@@ -28,7 +28,8 @@ struct AdminResponder: HTTPResponder {
 
     private func answer(_ request: Request, _ context: Context) async -> Response {
         guard let known = methods[request.uri.path] else {
-            return Problem(404, "there is nothing at this path; GET /openapi.json describes what is").response()
+            return Problem(404, "there is nothing at this path; GET /openapi.json describes what is")
+                .response()
         }
         guard known.contains(request.method.rawValue) else {
             var problem = Problem(405, "\(known.joined(separator: " and ")) only")

@@ -129,6 +129,7 @@ public struct AdminService: Sendable {
         }
         let order = try PurgeRequest.order(members, client: context.client.text)
         do {
+            try PurgeRequest.check(order.scope)
             let record = try await Self.naming(order.scope.field) { try await node.purge(order) }
             audit.done(record)
             return PurgeReceipt(record)

@@ -17,18 +17,22 @@ struct BearerGuard: RouterMiddleware {
         }
         // Compared first: the right token works whatever others of the same network try.
         guard !token.matches(presented) else { return try await next(request, context) }
-        guard let seconds = guesses.note(context.client.network, at: SystemClock.monotonic()) else {
+        guard let refusal = guesses.note(context.client.network, at: SystemClock.monotonic()) else {
             throw Problem(401, "the bearer token is wrong")
         }
-        logger.debug("wrong tokens from \(context.client.text)")
+        if refusal.isFirst {
+            logger.notice(
+                "more than \(GuessLimiter.allowed) wrong tokens in a minute: client=\(context.client.text)")
+        }
         var problem = Problem(429, "too many wrong tokens")
-        problem.retryAfterSeconds = seconds
+        problem.retryAfterSeconds = refusal.retryAfterSeconds
         throw problem
     }
 
     /// What stands after the scheme, whose case does not matter (RFC 9110 11.1).
     private static func credentials(_ field: String?) -> String? {
-        guard let field, let space = field.firstIndex(of: " "), field[..<space].lowercased() == "bearer" else {
+        guard let field, let space = field.firstIndex(of: " "), field[..<space].lowercased() == "bearer"
+        else {
             return nil
         }
         let credentials = field[space...].drop { $0 == " " }

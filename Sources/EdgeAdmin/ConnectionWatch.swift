@@ -137,7 +137,8 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         guard case .open = phase else { return }
         switch error as? HTTPParserError {
         case nil: context.fireErrorCaught(error)
-        case .headerOverflow: refuse(Problem(431, "the head is larger than \(limits.headBytes) bytes"), context)
+        case .headerOverflow:
+            refuse(Problem(431, "the head is larger than \(limits.headBytes) bytes"), context)
         case .invalidVersion: refuse(Problem(505, "HTTP/1.1 is spoken here"), context)
         default: refuse(Problem(400, "this is no HTTP/1.1 request"), context)
         }

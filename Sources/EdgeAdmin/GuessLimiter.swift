@@ -27,9 +27,20 @@ package final class GuessLimiter: Sendable {
     /// Wrong tokens since the start.
     package var total: UInt64 { table.withLock { $0.total } }
 
-    /// Notes a wrong token; the value is nil while the network is within its allowance, else the seconds until it has a
-    /// new one.
-    package func note(_ network: [UInt8], at now: MonotonicTime) -> Int64? {
+    /// What a network gets that has used up its allowance.
+    package struct Refusal: Equatable, Sendable {
+        package let retryAfterSeconds: Int64
+        /// Whether it is the first in this minute.
+        package let isFirst: Bool
+
+        package init(retryAfterSeconds: Int64, isFirst: Bool) {
+            self.retryAfterSeconds = retryAfterSeconds
+            self.isFirst = isFirst
+        }
+    }
+
+    /// Notes a wrong token; the value is nil while the network is within its allowance.
+    package func note(_ network: [UInt8], at now: MonotonicTime) -> Refusal? {
         // Hasher is seeded anew in each process, so that nobody can aim at the entries of somebody else.
         var hasher = Hasher()
         hasher.combine(network)
@@ -50,7 +61,9 @@ package final class GuessLimiter: Sendable {
             entry.count += 1
             table.entries[slot] = entry
             guard entry.count > Self.allowed else { return nil }
-            return max(1, (Self.windowMilliseconds - now.milliseconds(since: entry.start) + 999) / 1_000)
+            let left = Self.windowMilliseconds - now.milliseconds(since: entry.start)
+            return Refusal(
+                retryAfterSeconds: max(1, (left + 999) / 1_000), isFirst: entry.count == Self.allowed + 1)
         }
     }
 

@@ -1,6 +1,7 @@
 import Foundation
 import Hummingbird
 import NIOCore
+import NIOHTTP1
 
 /// An error as a problem document (RFC 9457).
 package struct Problem: Error, Encodable, Sendable {
@@ -23,7 +24,7 @@ package struct Problem: Error, Encodable, Sendable {
 
     package init(_ status: Int, _ detail: String, field: String? = nil) {
         self.status = status
-        title = HTTPResponse.Status(code: status).reasonPhrase
+        title = HTTPResponseStatus(statusCode: status).reasonPhrase
         self.detail = detail
         self.field = field.map { String($0.prefix(100)) }
     }

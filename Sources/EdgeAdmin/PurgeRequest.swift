@@ -4,6 +4,7 @@ import EdgeNode
 enum PurgeRequest {
     private static let scopes = ["url", "prefix", "host", "tag", "all"]
 
+    /// The order as it was meant; whether its text makes sense is left to ``check(_:)``.
     static func order(_ members: [JSONMember], client: String) throws -> PurgeOrder {
         for member in members where !(scopes + ["soft", "anyQuery"]).contains(member.name) {
             throw Problem.badRequest(
@@ -36,24 +37,28 @@ enum PurgeRequest {
         }
         guard case .string(let text) = member.value else { throw wrongType(field, "a string", member.value) }
         switch field {
-        case "url":
-            try ScopeText.checkURL(text, field)
-            return .url(text, anyQuery: anyQuery)
-        case "prefix":
-            try ScopeText.checkURL(text, field)
-            return .prefix(text)
-        case "host":
-            try ScopeText.checkHost(text, field)
-            return .host(text)
-        default:
-            try ScopeText.checkTag(text, field)
-            return .tag(text)
+        case "url": return .url(text, anyQuery: anyQuery)
+        case "prefix": return .prefix(text)
+        case "host": return .host(text)
+        default: return .tag(text)
+        }
+    }
+
+    static func check(_ scope: PurgeOrder.Scope) throws {
+        switch scope {
+        case .url(let url, _): try ScopeText.checkURL(url, "url")
+        case .prefix(let prefix): try ScopeText.checkURL(prefix, "prefix")
+        case .host(let host): try ScopeText.checkHost(host, "host")
+        case .tag(let tag): try ScopeText.checkTag(tag, "tag")
+        case .all: break
         }
     }
 
     private static func flag(_ name: String, _ members: [JSONMember]) throws -> Bool? {
         guard let member = members.first(where: { $0.name == name }) else { return nil }
-        guard case .bool(let value) = member.value else { throw wrongType(name, "true or false", member.value) }
+        guard case .bool(let value) = member.value else {
+            throw wrongType(name, "true or false", member.value)
+        }
         return value
     }
 

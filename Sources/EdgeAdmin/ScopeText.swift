@@ -9,7 +9,8 @@ enum ScopeText {
         try check(text, field, maxBytes: maxURLBytes)
         let lower = text.lowercased()
         guard let scheme = ["http://", "https://"].first(where: { lower.hasPrefix($0) }) else {
-            throw Problem.badRequest("`\(field)` is not absolute: it begins with http:// or https://", field: field)
+            throw Problem.badRequest(
+                "`\(field)` is not absolute: it begins with http:// or https://", field: field)
         }
         let rest = text.dropFirst(scheme.count)
         let authority = rest.prefix { !"/?#".contains($0) }
@@ -27,7 +28,8 @@ enum ScopeText {
     static func checkHost(_ text: String, _ field: String) throws {
         try check(text, field, maxBytes: maxHostBytes)
         guard !text.contains(where: { "/?#@,".contains($0) }), !text.hasPrefix(":") else {
-            throw Problem.badRequest("`\(field)` is a name, or a name and a port: www.example.com:8080", field: field)
+            throw Problem.badRequest(
+                "`\(field)` is a name, or a name and a port: www.example.com:8080", field: field)
         }
     }
 

@@ -47,7 +47,8 @@ public struct PurgeRecord: Codable, Sendable {
     public var client: String
 
     public init(
-        id: String, purgedAt: String, scope: String, value: String?, anyQuery: Bool?, soft: Bool, client: String
+        id: String, purgedAt: String, scope: String, value: String?, anyQuery: Bool?, soft: Bool,
+        client: String
     ) {
         self.id = id
         self.purgedAt = purgedAt
@@ -153,8 +154,10 @@ public struct Explanation: Codable, Sendable {
     public var notes: [String]
 
     public init(
-        url: String, method: String, key: String, site: String, rules: [Rule], originDown: Bool, outcome: Outcome,
-        ifOriginDown: Outcome, stored: StoredObject?, variants: [StoredObject], lifetime: Lifetime?, notes: [String]
+        url: String, method: String, key: String, site: String, rules: [Rule], originDown: Bool,
+        outcome: Outcome,
+        ifOriginDown: Outcome, stored: StoredObject?, variants: [StoredObject], lifetime: Lifetime?,
+        notes: [String]
     ) {
         self.url = url
         self.method = method
@@ -193,7 +196,8 @@ public struct StoredObject: Codable, Sendable {
     public init(
         status: Int, vary: [String: String], tiers: [String], bodyBytes: Int64, storedBytes: Int64,
         contentType: String?, etag: String?, lastModified: String?, tags: [String], storedAt: String,
-        ageSeconds: Double, lifetimeSeconds: Double, lifetimeSource: String, fresh: Bool, softPurgedAt: String?,
+        ageSeconds: Double, lifetimeSeconds: Double, lifetimeSource: String, fresh: Bool,
+        softPurgedAt: String?,
         pulledAtPosition: String
     ) {
         self.status = status
@@ -266,7 +270,8 @@ extension Node {
             cacheStatus: "rockpool; fwd=uri-miss; detail=not-stored", contactsOrigin: true)
         return Explanation(
             url: question.url, method: question.method, key: question.url, site: "*", rules: [],
-            originDown: question.originDown, outcome: outcome, ifOriginDown: outcome, stored: nil, variants: [],
+            originDown: question.originDown, outcome: outcome, ifOriginDown: outcome, stored: nil,
+            variants: [],
             lifetime: nil, notes: [])
     }
 

@@ -101,8 +101,9 @@ struct NodeService: Sendable {
         let services = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: DrainService(node: node, listener: listener)),
+                    // Ended last to first: who asks /readyz during the drain gets an answer.
                     .init(service: admin),
+                    .init(service: DrainService(node: node, listener: listener)),
                     .init(service: ReloadService(reload: reload)),
                     .init(service: StoreMaintenance(node: node)),
                     .init(

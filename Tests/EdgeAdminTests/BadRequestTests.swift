@@ -9,8 +9,10 @@ struct BadRequestTests {
     static let purges: [(String, String?)] = [
         // Not JSON.
         ("", nil), (" ", nil), ("{", nil), ("{}x", nil), ("url=http://a.test/", nil), (#"{"tag":"a",}"#, nil),
-        (#"{'tag':'a'}"#, nil), (#"{"tag":"a"} {"tag":"b"}"#, nil), (#"{"tag":"a\x"}"#, nil), ("\u{FEFF}{}", nil),
-        (#"{"tag":"\ud800"}"#, nil), ("{\"tag\":\"a\u{1}\"}", nil), (#"{"all":True}"#, nil), (#"{"all":01}"#, nil),
+        (#"{'tag':'a'}"#, nil), (#"{"tag":"a"} {"tag":"b"}"#, nil), (#"{"tag":"a\x"}"#, nil),
+        ("\u{FEFF}{}", nil),
+        (#"{"tag":"\ud800"}"#, nil), ("{\"tag\":\"a\u{1}\"}", nil), (#"{"all":True}"#, nil),
+        (#"{"all":01}"#, nil),
         (String(repeating: "[", count: 60_000), nil), (#"{"tag":NaN}"#, nil), ("// a\n{}", nil),
         // Not an object.
         ("[]", nil), ("null", nil), ("true", nil), ("1", nil), (#""tag""#, nil), (#"[{"tag":"a"}]"#, nil),
@@ -24,29 +26,38 @@ struct BadRequestTests {
         (#"{"tag":"a","Soft":true}"#, "Soft"), (#"{"tags":["a"]}"#, "tags"), (#"{"tag":"a","":1}"#, ""),
         (#"{"URL":"http://a.test/"}"#, "URL"), (#"{"tag":"a","dryRun":true}"#, "dryRun"),
         // Wrong types.
-        (#"{"tag":1}"#, "tag"), (#"{"tag":null}"#, "tag"), (#"{"tag":["a"]}"#, "tag"), (#"{"tag":true}"#, "tag"),
-        (#"{"tag":{}}"#, "tag"), (#"{"url":1}"#, "url"), (#"{"host":["a.test"]}"#, "host"), (#"{"prefix":null}"#, "prefix"),
-        (#"{"all":1}"#, "all"), (#"{"all":"true"}"#, "all"), (#"{"all":null}"#, "all"), (#"{"all":1.0}"#, "all"),
+        (#"{"tag":1}"#, "tag"), (#"{"tag":null}"#, "tag"), (#"{"tag":["a"]}"#, "tag"),
+        (#"{"tag":true}"#, "tag"),
+        (#"{"tag":{}}"#, "tag"), (#"{"url":1}"#, "url"), (#"{"host":["a.test"]}"#, "host"),
+        (#"{"prefix":null}"#, "prefix"),
+        (#"{"all":1}"#, "all"), (#"{"all":"true"}"#, "all"), (#"{"all":null}"#, "all"),
+        (#"{"all":1.0}"#, "all"),
         (#"{"all":false}"#, "all"), (#"{"all":true,"soft":1}"#, "soft"), (#"{"all":true,"soft":0}"#, "soft"),
         (#"{"tag":"a","soft":"true"}"#, "soft"), (#"{"tag":"a","soft":null}"#, "soft"),
         (#"{"url":"http://a.test/","anyQuery":1}"#, "anyQuery"),
         (#"{"url":"http://a.test/","anyQuery":"yes"}"#, "anyQuery"),
         // anyQuery where it says nothing.
-        (#"{"tag":"a","anyQuery":true}"#, "anyQuery"), (#"{"prefix":"http://a.test/","anyQuery":false}"#, "anyQuery"),
+        (#"{"tag":"a","anyQuery":true}"#, "anyQuery"),
+        (#"{"prefix":"http://a.test/","anyQuery":false}"#, "anyQuery"),
         (#"{"all":true,"anyQuery":true}"#, "anyQuery"), (#"{"host":"a.test","anyQuery":true}"#, "anyQuery"),
         // Empty, too long, not a URL, not a host, not a tag.
-        (#"{"url":""}"#, "url"), (#"{"prefix":""}"#, "prefix"), (#"{"host":""}"#, "host"), (#"{"tag":""}"#, "tag"),
+        (#"{"url":""}"#, "url"), (#"{"prefix":""}"#, "prefix"), (#"{"host":""}"#, "host"),
+        (#"{"tag":""}"#, "tag"),
         (#"{"url":"\#(longURL)"}"#, "url"), (#"{"prefix":"\#(longURL)"}"#, "prefix"),
         (#"{"host":"\#(String(repeating: "a", count: 260))"}"#, "host"),
         (#"{"tag":"\#(String(repeating: "a", count: 1_025))"}"#, "tag"),
-        (#"{"url":"/a.css"}"#, "url"), (#"{"url":"www.example.com/a"}"#, "url"), (#"{"url":"//a.test/"}"#, "url"),
-        (#"{"url":"ftp://a.test/"}"#, "url"), (#"{"url":"http:///a"}"#, "url"), (#"{"url":"http://"}"#, "url"),
-        (#"{"url":"http://:80/"}"#, "url"), (#"{"url":"http://?a"}"#, "url"), (#"{"url":"http://u@a.test/"}"#, "url"),
+        (#"{"url":"/a.css"}"#, "url"), (#"{"url":"www.example.com/a"}"#, "url"),
+        (#"{"url":"//a.test/"}"#, "url"),
+        (#"{"url":"ftp://a.test/"}"#, "url"), (#"{"url":"http:///a"}"#, "url"),
+        (#"{"url":"http://"}"#, "url"),
+        (#"{"url":"http://:80/"}"#, "url"), (#"{"url":"http://?a"}"#, "url"),
+        (#"{"url":"http://u@a.test/"}"#, "url"),
         (#"{"url":"http://a.test/#b"}"#, "url"), (#"{"url":"http://a.test/ b"}"#, "url"),
         (#"{"url":"http://a.test/\u0000"}"#, "url"), (#"{"url":"http://a.test/\r\nX: y"}"#, "url"),
         (#"{"url":" http://a.test/"}"#, "url"), (#"{"prefix":"/assets/"}"#, "prefix"),
         (#"{"prefix":"http://a.test/\u007f"}"#, "prefix"),
-        (#"{"host":"http://a.test"}"#, "host"), (#"{"host":"a.test/"}"#, "host"), (#"{"host":"a test"}"#, "host"),
+        (#"{"host":"http://a.test"}"#, "host"), (#"{"host":"a.test/"}"#, "host"),
+        (#"{"host":"a test"}"#, "host"),
         (#"{"host":":80"}"#, "host"), (#"{"host":"u@a.test"}"#, "host"), (#"{"host":"a.test\n"}"#, "host"),
         (#"{"tag":"a b"}"#, "tag"), (#"{"tag":"a,b"}"#, "tag"), (#"{"tag":"a\u0009b"}"#, "tag"),
         (#"{"tag":"a\u0000"}"#, "tag"), (#"{"tag":"a\u00a0b"}"#, "tag"), (#"{"tag":"a\u2028b"}"#, "tag"),
@@ -62,24 +73,32 @@ struct BadRequestTests {
         ("/explain?url=http://a.test/%00", "url"), ("/explain?url=http://a.test/%0d%0a", "url"),
         ("/explain?url=http://a.test/%20b", "url"), ("/explain?url=http://a.test/%23b", "url"),
         ("/explain?url=http://a.test/" + String(repeating: "x", count: 8_192), "url"),
-        ("/explain?url=http://a.test/&header=Accept", "header"), ("/explain?url=http://a.test/&header", "header"),
-        ("/explain?url=http://a.test/&header=:a", "header"), ("/explain?url=http://a.test/&header=a%20b:c", "header"),
-        ("/explain?url=http://a.test/&header=A:%0db", "header"), ("/explain?url=http://a.test/&header=A:%00", "header"),
+        ("/explain?url=http://a.test/&header=Accept", "header"),
+        ("/explain?url=http://a.test/&header", "header"),
+        ("/explain?url=http://a.test/&header=:a", "header"),
+        ("/explain?url=http://a.test/&header=a%20b:c", "header"),
+        ("/explain?url=http://a.test/&header=A:%0db", "header"),
+        ("/explain?url=http://a.test/&header=A:%00", "header"),
         ("/explain?url=http://a.test/&header=A:b&header=c", "header"),
         ("/explain?url=http://a.test/" + String(repeating: "&header=A:b", count: 65), "header"),
-        ("/explain?url=http://a.test/&originDown", "originDown"), ("/explain?url=http://a.test/&originDown=", "originDown"),
+        ("/explain?url=http://a.test/&originDown", "originDown"),
+        ("/explain?url=http://a.test/&originDown=", "originDown"),
         ("/explain?url=http://a.test/&originDown=1", "originDown"),
         ("/explain?url=http://a.test/&originDown=True", "originDown"),
         ("/explain?url=http://a.test/&originDown=true&originDown=true", "originDown"),
-        ("/explain?url=http://a.test/&method=POST", "method"), ("/explain?url=http://a.test/&method=get", "method"),
+        ("/explain?url=http://a.test/&method=POST", "method"),
+        ("/explain?url=http://a.test/&method=get", "method"),
         ("/explain?url=http://a.test/&method=GET&method=GET", "method"),
-        ("/explain?url=http://a.test/&x=1", "x"), ("/explain?URL=http://a.test/", "URL"), ("/explain?%2", "%2"),
+        ("/explain?url=http://a.test/&x=1", "x"), ("/explain?URL=http://a.test/", "URL"),
+        ("/explain?%2", "%2"),
         ("/objects", "url"), ("/objects?url=http://a.test/&url=http://b.test/", "url"),
         ("/objects?url=http://a.test/&header=A:b", "header"), ("/objects?url=a", "url"),
         ("/purges?limit=5", "limit"),
     ]
 
-    private static func expectProblem(_ answer: ClientResponse, _ status: Int, _ field: String?, _ what: String) throws {
+    private static func expectProblem(
+        _ answer: ClientResponse, _ status: Int, _ field: String?, _ what: String
+    ) throws {
         #expect(answer.status == status, "\(what.prefix(200)): \(answer)")
         #expect(answer.fields["Content-Type"] == "application/problem+json", "\(what.prefix(200))")
         let problem = try JSONValue(parsing: answer.text)
@@ -114,7 +133,8 @@ struct BadRequestTests {
 
     @Test func `where the JSON breaks is in the problem`() async throws {
         try await withAdmin { admin in
-            let answer = try await admin.ask("POST", "/purge", body: "{\n  \"tag\": \"a\"\n  \"soft\": true\n}")
+            let answer = try await admin.ask(
+                "POST", "/purge", body: "{\n  \"tag\": \"a\"\n  \"soft\": true\n}")
             #expect(answer.text.contains("line 3, column 3"))
         }
     }
@@ -138,14 +158,18 @@ struct BadRequestTests {
     }
 
     @Test(arguments: [
-        ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("application/jsonx", 415), ("*/*", 415),
-        ("multipart/form-data; boundary=x", 415), ("application/json", 200), ("application/json; charset=utf-8", 200),
+        ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("application/jsonx", 415),
+        ("*/*", 415),
+        ("multipart/form-data; boundary=x", 415), ("application/json", 200),
+        ("application/json; charset=utf-8", 200),
         ("Application/JSON ;charset=utf-8", 200),
     ])
     func `the content type is JSON or not there`(_ type: String, _ status: Int) async throws {
         try await withAdmin { admin in
             let body = #"{"tag":"a"}"#
-            try await expect(status) { try await admin.ask("POST", "/purge", ["Content-Type: \(type)"], body: body) }
+            try await expect(status) {
+                try await admin.ask("POST", "/purge", ["Content-Type: \(type)"], body: body)
+            }
             #expect(admin.purgeCount == (status == 200 ? 1 : 0))
         }
     }

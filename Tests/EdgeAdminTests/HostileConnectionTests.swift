@@ -97,7 +97,8 @@ struct HostileConnectionTests {
         try await withAdmin(limits: { $0.exchange = .milliseconds(200) }) { admin in
             let client = try RawClient(port: admin.port)
             defer { client.close() }
-            try await client.send(RawClient.request("POST", "/purge", Self.post + ["Content-Length: 11"]) + #"{"tag":"#)
+            try await client.send(
+                RawClient.request("POST", "/purge", Self.post + ["Content-Length: 11"]) + #"{"tag":"#)
             let answer = try await client.response()
             #expect(answer.status == 408)
             #expect(answer.fields["Content-Type"] == "application/problem+json")
@@ -123,7 +124,9 @@ struct HostileConnectionTests {
     }
 
     private static let refused: [String: (request: String, status: Int)] = [
-        "a long field": ("GET /healthz HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n", 431),
+        "a long field": (
+            "GET /healthz HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 20_000))\r\n\r\n", 431
+        ),
         "many long fields": (
             "GET /healthz HTTP/1.1\r\nHost: a\r\n"
                 + String(repeating: "X: \(String(repeating: "x", count: 900))\r\n", count: 60) + "\r\n", 431
@@ -135,7 +138,9 @@ struct HostileConnectionTests {
         "no request": ("nonsense\r\n\r\n", 400),
         "another version": ("GET /healthz HTTP/3.0\r\nHost: a\r\n\r\n", 505),
         "a space before the colon": ("GET /healthz HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", 400),
-        "two lengths": ("POST /purge HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        "two lengths": (
+            "POST /purge HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400
+        ),
         "a negative length": ("POST /purge HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         "a wrong chunk": (
             RawClient.request("POST", "/purge", post + ["Transfer-Encoding: chunked"]) + "zz\r\n", 400
@@ -158,12 +163,19 @@ struct HostileConnectionTests {
     }
 
     @Test func `odd requests leave the listener standing`() async throws {
-        try await withAdmin(limits: { $0.exchange = .milliseconds(500); $0.idle = .milliseconds(500) }) { admin in
+        try await withAdmin(limits: {
+            $0.exchange = .milliseconds(500)
+            $0.idle = .milliseconds(500)
+        }) { admin in
             let odd = [
-                "GET ? HTTP/1.1", "GET # HTTP/1.1", "GET /?%00%ff#?# HTTP/1.1", "OPTIONS * HTTP/1.1", "GET :// HTTP/1.1",
-                "CONNECT a:1 HTTP/1.1", "GET http://:/ HTTP/1.1", "GET http:// HTTP/1.1", "GET http://a/healthz HTTP/1.1",
-                "GET /\u{0}x HTTP/1.1", "GET /ü HTTP/1.1", "M-SEARCH /status HTTP/1.1", "GET /explain?url=%F0%9F HTTP/1.1",
-                "GET http://a?x HTTP/1.1", "GET /status?\u{7F} HTTP/1.1", "PRI * HTTP/2.0", "GET / HTTP/1.0", "GET /status",
+                "GET ? HTTP/1.1", "GET # HTTP/1.1", "GET /?%00%ff#?# HTTP/1.1", "OPTIONS * HTTP/1.1",
+                "GET :// HTTP/1.1",
+                "CONNECT a:1 HTTP/1.1", "GET http://:/ HTTP/1.1", "GET http:// HTTP/1.1",
+                "GET http://a/healthz HTTP/1.1",
+                "GET /\u{0}x HTTP/1.1", "GET /ü HTTP/1.1", "M-SEARCH /status HTTP/1.1",
+                "GET /explain?url=%F0%9F HTTP/1.1",
+                "GET http://a?x HTTP/1.1", "GET /status?\u{7F} HTTP/1.1", "PRI * HTTP/2.0", "GET / HTTP/1.0",
+                "GET /status",
             ]
             for line in odd {
                 let client = try RawClient(port: admin.port)

@@ -4,7 +4,8 @@ import Testing
 
 struct JSONReaderTests {
     @Test func `values keep their types`() throws {
-        let value = try JSONValue(parsing: #" {"a":[1,-0.5e+3,true,false,null,""],"b":{"c":"\u00e9\ud83d\ude00\n\/"}} "#)
+        let value = try JSONValue(
+            parsing: #" {"a":[1,-0.5e+3,true,false,null,""],"b":{"c":"\u00e9\ud83d\ude00\n\/"}} "#)
         #expect(
             value["a"]
                 == .array([.number("1"), .number("-0.5e+3"), .bool(true), .bool(false), .null, .string("")]))
@@ -13,8 +14,10 @@ struct JSONReaderTests {
     }
 
     @Test(arguments: [
-        "", "{", "}", "[1,]", "[,1]", "{,}", #"{"a"}"#, #"{"a":}"#, #"{"a" 1}"#, #"{1:2}"#, "01", "-", "1.", ".5", "1e",
-        "+1", "0x1", "tru", "truex", "nul", #"""#, #""\u12""#, #""\u{1}""#, #""\ud800""#, #""\udc00""#, #""\ud800\u0041""#,
+        "", "{", "}", "[1,]", "[,1]", "{,}", #"{"a"}"#, #"{"a":}"#, #"{"a" 1}"#, #"{1:2}"#, "01", "-", "1.",
+        ".5", "1e",
+        "+1", "0x1", "tru", "truex", "nul", #"""#, #""\u12""#, #""\u{1}""#, #""\ud800""#, #""\udc00""#,
+        #""\ud800\u0041""#,
         #""\q""#, "\"\t\"", "1 2", "[1]]", "{} []", "NaN", "Infinity", "'a'", "/**/1", "\u{FEFF}1", "\u{A0}1",
     ])
     func `what is not JSON is refused`(_ text: String) {

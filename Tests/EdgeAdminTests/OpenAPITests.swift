@@ -24,36 +24,40 @@ struct OpenAPITests {
     private static let url = "http%3A%2F%2Fwww.example.com%2Fa.css"
     private static let large = String(repeating: " ", count: 65_537)
 
-    private static let provocations: [Provocation] = [
-        Provocation(operation: "POST /purge", status: 200, body: #"{"tag":"product-1"}"#),
-        Provocation(operation: "POST /purge", status: 200, body: #"{"all":true,"soft":true}"#),
-        Provocation(
-            operation: "POST /purge", status: 200, body: #"{"url":"http://www.example.com/a.css","anyQuery":true}"#),
-        Provocation(operation: "POST /purge", status: 400, body: #"{"tag":1}"#),
-        Provocation(operation: "GET /purges", status: 200),
-        Provocation(operation: "GET /purges", status: 400, query: "?limit=1"),
-        Provocation(operation: "GET /explain", status: 200, query: "?url=\(url)"),
-        Provocation(
-            operation: "GET /explain", status: 200,
-            query: "?url=\(url)&method=HEAD&header=Accept:%20a&header=Accept-Encoding:gzip&originDown=true"),
-        Provocation(operation: "GET /explain", status: 400),
-        Provocation(operation: "GET /objects", status: 200, query: "?url=\(url)"),
-        Provocation(operation: "GET /objects", status: 400),
-        Provocation(operation: "GET /status", status: 200),
-        Provocation(operation: "GET /metrics", status: 200),
-        Provocation(operation: "POST /reload", status: 200),
-        Provocation(operation: "POST /reload", status: 400, body: #"{"a":1}"#),
-        Provocation(operation: "POST /drain", status: 202, body: "{}"),
-        Provocation(operation: "POST /drain", status: 400, query: "?now=1"),
-        Provocation(operation: "GET /healthz", status: 200),
-        Provocation(operation: "GET /readyz", status: 200),
-        Provocation(operation: "GET /openapi.json", status: 200),
-    ] + ["POST /purge", "POST /reload", "POST /drain"].flatMap {
+    private static let provocations: [Provocation] =
         [
-            Provocation(operation: $0, status: 413, body: large),
-            Provocation(operation: $0, status: 415, fields: ["Content-Type: text/plain"], body: "{}"),
+            Provocation(operation: "POST /purge", status: 200, body: #"{"tag":"product-1"}"#),
+            Provocation(operation: "POST /purge", status: 200, body: #"{"all":true,"soft":true}"#),
+            Provocation(
+                operation: "POST /purge", status: 200,
+                body: #"{"url":"http://www.example.com/a.css","anyQuery":true}"#),
+            Provocation(operation: "POST /purge", status: 400, body: #"{"tag":1}"#),
+            Provocation(operation: "GET /purges", status: 200),
+            Provocation(operation: "GET /purges", status: 400, query: "?limit=1"),
+            Provocation(operation: "GET /explain", status: 200, query: "?url=\(url)"),
+            Provocation(
+                operation: "GET /explain", status: 200,
+                query:
+                    "?url=\(url)&method=HEAD&header=Accept:%20a&header=Accept-Encoding:gzip&originDown=true"),
+            Provocation(operation: "GET /explain", status: 400),
+            Provocation(operation: "GET /objects", status: 200, query: "?url=\(url)"),
+            Provocation(operation: "GET /objects", status: 400),
+            Provocation(operation: "GET /status", status: 200),
+            Provocation(operation: "GET /metrics", status: 200),
+            Provocation(operation: "POST /reload", status: 200),
+            Provocation(operation: "POST /reload", status: 400, body: #"{"a":1}"#),
+            Provocation(operation: "POST /drain", status: 202, body: "{}"),
+            Provocation(operation: "POST /drain", status: 400, query: "?now=1"),
+            Provocation(operation: "GET /healthz", status: 200),
+            Provocation(operation: "GET /readyz", status: 200),
+            Provocation(operation: "GET /openapi.json", status: 200),
         ]
-    }
+        + ["POST /purge", "POST /reload", "POST /drain"].flatMap {
+            [
+                Provocation(operation: $0, status: 413, body: large),
+                Provocation(operation: $0, status: 415, fields: ["Content-Type: text/plain"], body: "{}"),
+            ]
+        }
 
     /// The dashboard page's routes are not part of the API.
     private static let page: Set = ["GET /", "GET /dashboard.css", "GET /dashboard.js"]
@@ -66,7 +70,9 @@ struct OpenAPITests {
 
     private static func operations(_ document: JSONValue) -> [Operation] {
         (document["paths"]?.members ?? []).flatMap { path in
-            path.value.members.map { Operation(path: path.name, method: $0.name.uppercased(), value: $0.value) }
+            path.value.members.map {
+                Operation(path: path.name, method: $0.name.uppercased(), value: $0.value)
+            }
         }
     }
 
@@ -81,7 +87,9 @@ struct OpenAPITests {
         }
         let response = try schema.resolve(described)
         for field in response["headers"]?.members ?? [] {
-            #expect(answer.fields[field.name] != nil, "\(operation.name): \(field.name)", sourceLocation: location)
+            #expect(
+                answer.fields[field.name] != nil, "\(operation.name): \(field.name)", sourceLocation: location
+            )
         }
         let type = answer.fields["Content-Type"]?.prefix { $0 != ";" }
         guard let type, let content = response["content"]?[String(type)]?["schema"] else {
@@ -179,7 +187,8 @@ struct OpenAPITests {
     }
 
     @Test(arguments: [
-        "/purge/", "//status", "/status/", "/Status", "/%73tatus", "/nothing", "/../status", "*", "/healthz/x",
+        "/purge/", "//status", "/status/", "/Status", "/%73tatus", "/nothing", "/../status", "*",
+        "/healthz/x",
     ])
     func `what is not there is a 404 problem`(_ target: String) async throws {
         try await withAdmin { admin in

@@ -5,9 +5,12 @@ import Testing
 /// Orders that are done, and what the log and `/purges` keep of them.
 struct PurgeTests {
     static let accepted = [
-        #"{"url":"http://www.example.com/a.css"}"#, #"{"url":"HTTPS://www.example.com/?a=b","anyQuery":true,"soft":true}"#,
-        #"{"url":"http://a.test","anyQuery":false,"soft":false}"#, #"{"prefix":"http://www.example.com/assets/"}"#,
-        #"{"host":"www.example.com"}"#, #"{"host":"www.example.com:8080","soft":true}"#, #"{"host":"[::1]:80"}"#,
+        #"{"url":"http://www.example.com/a.css"}"#,
+        #"{"url":"HTTPS://www.example.com/?a=b","anyQuery":true,"soft":true}"#,
+        #"{"url":"http://a.test","anyQuery":false,"soft":false}"#,
+        #"{"prefix":"http://www.example.com/assets/"}"#,
+        #"{"host":"www.example.com"}"#, #"{"host":"www.example.com:8080","soft":true}"#,
+        #"{"host":"[::1]:80"}"#,
         #"{"tag":"product-1"}"#, #"{"tag":"\u00fc\"\\"}"#, #"{"all":true}"#, #"{"soft":true,"all":true}"#,
         " \r\n\t{ \"tag\" :\t\"a\" }\n",
     ]
@@ -38,7 +41,9 @@ struct PurgeTests {
     }
 
     @Test func `the log has every order, done or not, in one line each`() async throws {
-        try await withAdmin(reload: { .failure(AdminProblem(errors: ["a.yaml:1:1: no", "a.yaml:2:1: nor this"])) }) {
+        try await withAdmin(reload: {
+            .failure(AdminProblem(errors: ["a.yaml:1:1: no", "a.yaml:2:1: nor this"]))
+        }) {
             admin in
             _ = try await admin.ask(
                 "POST", "/purge", body: #"{"url":"http://a.test/\u202e\u0085x","soft":true,"anyQuery":true}"#)
@@ -51,7 +56,9 @@ struct PurgeTests {
             #expect(lines.allSatisfy { $0.hasPrefix("notice: ") && !$0.contains("\n") })
             #expect(lines.allSatisfy { $0.contains(" client=127.0.0.1 ") })
             // U+0085 is white space to a URL, so this one is refused as well.
+            #expect(lines[0].contains(#"value="http://a.test/\u{202e}\u{85}x" anyQuery=true soft=true "#))
             #expect(lines[0].contains("white space"))
+            #expect(lines[1].contains(#"scope=tag value="a\u{a}notice: forged" soft=false "#))
             #expect(lines[2].contains(#"a\u{a}notice: forged"#))
             #expect(lines[3].contains("a.yaml:2:1: nor this"))
             #expect(lines[4] == "notice: drain: client=127.0.0.1 outcome=done")
@@ -71,12 +78,15 @@ struct PurgeTests {
     }
 
     @Test func `a reload that fails says every error`() async throws {
-        try await withAdmin(reload: { .failure(AdminProblem(errors: ["a.yaml:1:1: no", "a.yaml:2:1: nor this"])) }) {
+        try await withAdmin(reload: {
+            .failure(AdminProblem(errors: ["a.yaml:1:1: no", "a.yaml:2:1: nor this"]))
+        }) {
             admin in
             let answer = try await admin.ask("POST", "/reload")
             #expect(answer.status == 400)
             let problem = try JSONValue(parsing: answer.text)
-            #expect(problem["errors"] == .array([.string("a.yaml:1:1: no"), .string("a.yaml:2:1: nor this")]))
+            #expect(
+                problem["errors"] == .array([.string("a.yaml:1:1: no"), .string("a.yaml:2:1: nor this")]))
         }
     }
 

@@ -59,7 +59,9 @@ struct Schema {
     private func check(_ value: JSONValue, _ rule: JSONMember, _ schema: JSONValue, _ place: String) throws
         -> [String]
     {
-        func fault(_ isWrong: Bool) -> [String] { isWrong ? ["\(place): \(rule.name) \(rule.value), not \(value)"] : [] }
+        func fault(_ isWrong: Bool) -> [String] {
+            isWrong ? ["\(place): \(rule.name) \(rule.value), not \(value)"] : []
+        }
         switch rule.name {
         case "$ref": return try faults(value, resolve(schema), at: place)
         case "type": return fault(!isOfType(value, rule.value.text))
@@ -73,7 +75,9 @@ struct Schema {
                 .map { "\(place): \($0) is missing" }
         case "properties":
             return try value.members.flatMap { member in
-                try rule.value[member.name].map { try faults(member.value, $0, at: "\(place).\(member.name)") } ?? []
+                try rule.value[member.name].map {
+                    try faults(member.value, $0, at: "\(place).\(member.name)")
+                } ?? []
             }
         case "additionalProperties":
             let extra = value.members.filter { schema["properties"]?[$0.name] == nil }

@@ -20,7 +20,9 @@ final class TestAdmin: Sendable {
     let service: AdminService
     let drains: DrainCount
 
-    fileprivate init(_ node: TestNode, _ port: Int, _ log: RecordedLog, _ service: AdminService, _ drains: DrainCount) {
+    fileprivate init(
+        _ node: TestNode, _ port: Int, _ log: RecordedLog, _ service: AdminService, _ drains: DrainCount
+    ) {
         self.node = node
         self.port = port
         self.log = log

@@ -9,7 +9,10 @@ struct TokenTests {
     @Test func `only the whole token matches`() {
         let token = AdminToken("secret-token")
         #expect(token.matches("secret-token"))
-        for wrong in ["", "s", "secret-toke", "secret-token ", "secret-tokeN", "Secret-token", "secret-tokensecret-token"] {
+        for wrong in [
+            "", "s", "secret-toke", "secret-token ", "secret-tokeN", "Secret-token",
+            "secret-tokensecret-token",
+        ] {
             #expect(!token.matches(wrong), "\(wrong)")
         }
         #expect(!AdminToken("").matches(""))
@@ -62,6 +65,7 @@ struct TokenTests {
                 // Who brings none does not guess.
                 try await expect(401) { try await admin.ask("GET", "/status", token: nil) }
             }
+            #expect(admin.log.lines == ["notice: more than 10 wrong tokens in a minute: client=127.0.0.1"])
             let metrics = try await admin.ask("GET", "/metrics").text
             #expect(metrics.contains("\nrockpool_admin_unauthorized_total 13\n"))
         }
@@ -85,8 +89,8 @@ struct TokenTests {
         let limiter = GuessLimiter()
         let start = MonotonicTime(nanoseconds: 5_000_000_000)
         for _ in 0..<GuessLimiter.allowed { #expect(limiter.note([1], at: start) == nil) }
-        #expect(limiter.note([1], at: start) == 60)
-        #expect(limiter.note([1], at: start + 59_001) == 1)
+        #expect(limiter.note([1], at: start) == .init(retryAfterSeconds: 60, isFirst: true))
+        #expect(limiter.note([1], at: start + 59_001) == .init(retryAfterSeconds: 1, isFirst: false))
         #expect(limiter.note([2], at: start) == nil)
         #expect(limiter.note([1], at: start + 60_000) == nil)
         #expect(limiter.total == 14)
