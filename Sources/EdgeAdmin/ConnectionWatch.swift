@@ -88,10 +88,17 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .open = phase else { return }
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             unanswered += 1
             isReadingRequest = true
-            if unanswered == 1 { arm(limits.exchange, context) }
+            guard unanswered == 1 else { break }
+            arm(limits.exchange, context)
+            if head.version == .http1_1,
+                head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" })
+            {
+                let invitation = HTTPResponseHead(version: .http1_1, status: .continue)
+                context.writeAndFlush(wrapOutboundOut(.head(invitation)), promise: nil)
+            }
         case .body(let bytes):
             if unanswered == 0 {
                 surplusBytes += bytes.readableBytes

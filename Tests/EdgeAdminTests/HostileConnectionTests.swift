@@ -45,6 +45,23 @@ struct HostileConnectionTests {
         }
     }
 
+    @Test func `who waits to be asked for the body is asked`() async throws {
+        try await withAdmin { admin in
+            let client = try RawClient(port: admin.port)
+            defer { client.close() }
+            let body = #"{"tag":"a"}"#
+            let fields = Self.post + ["Expect: 100-continue", "Content-Length: \(body.utf8.count)"]
+            for _ in 0..<2 {
+                try await client.send(RawClient.request("POST", "/purge", fields))
+                // The body is sent once the invitation is there, which no length or end follows.
+                let invitation = try await client.body(count: 25)
+                #expect(invitation == "HTTP/1.1 100 Continue\r\n\r\n")
+                try await client.send(body)
+                try await expect(200) { try await client.response() }
+            }
+        }
+    }
+
     @Test func `a chunked body within the limit is a body`() async throws {
         try await withAdmin { admin in
             let client = try RawClient(port: admin.port)
