@@ -49,12 +49,14 @@ let package = Package(
             name: "EdgeAdmin",
             dependencies: [
                 "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", nioCore, nioPosix,
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [
-                .embedInCode("Dashboard/page.html"), .embedInCode("Dashboard/dashboard.css"),
-                .embedInCode("Dashboard/dashboard.js"),
+                .embedInCode("openapi.json"), .embedInCode("Dashboard/page.html"),
+                .embedInCode("Dashboard/dashboard.css"), .embedInCode("Dashboard/dashboard.js"),
             ],
             swiftSettings: strict),
         .target(
@@ -110,6 +112,15 @@ let package = Package(
         .testTarget(
             name: "EdgeConfigTests",
             dependencies: ["EdgeConfig", "EdgeNode", "EdgeOrigin", "EdgePolicy"], swiftSettings: strict),
+        .testTarget(
+            name: "EdgeAdminTests",
+            dependencies: [
+                "EdgeTesting", "EdgeAdmin", "EdgeNode", "EdgePolicy", "EdgePrimitives", nioCore, nioPosix,
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "FaultTests",
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],

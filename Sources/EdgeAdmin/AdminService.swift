@@ -4,6 +4,7 @@ import EdgePolicy
 import EdgePrimitives
 import EdgeStore
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
@@ -14,16 +15,25 @@ public struct AdminService: Sendable {
     let node: Node
     let token: AdminToken
     let version: String
+    let audit: AuditLog
     let reload: @Sendable () -> Result<Void, AdminProblem>
+    let drain: @Sendable () -> Void
+    let guesses = GuessLimiter()
+    package var limits = AdminLimits()
 
+    /// - Parameters:
+    ///   - audit: gets a line for each purge, reload and drain.
+    ///   - drain: begins the same end as SIGTERM; may be called again.
     public init(
-        node: Node, token: AdminToken, version: String,
-        reload: @escaping @Sendable () -> Result<Void, AdminProblem>
+        node: Node, token: AdminToken, version: String, audit: Logger,
+        reload: @escaping @Sendable () -> Result<Void, AdminProblem>, drain: @escaping @Sendable () -> Void
     ) {
         self.node = node
         self.token = token
         self.version = version
+        self.audit = AuditLog(logger: audit)
         self.reload = reload
+        self.drain = drain
     }
 
     /// The listener as a service; `onRunning` gets its port.
@@ -32,70 +42,172 @@ public struct AdminService: Sendable {
         onRunning: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
         Application(
-            router: router(), configuration: .init(address: .hostname(address.host, port: address.port)),
+            responder: AdminResponder(router()),
+            server: HTTPServerBuilder { WatchedHTTP1(limits, responder: $0) },
+            configuration: .init(
+                address: .hostname(address.host, port: address.port),
+                availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? address.port) },
             eventLoopGroupProvider: .shared(group), logger: logger)
     }
 
-    func router() -> Router<BasicRequestContext> {
-        let router = Router()
-        router.get("/healthz") { _, _ in "ok\n" }
+    /// What can be asked, as `METHOD /path`.
+    package var routes: [String] { router().routes.map { "\($0.method) \($0.path)" } }
+
+    func router() -> Router<AdminContext> {
+        let router = Router(context: AdminContext.self, options: .autoGenerateHeadEndpoints)
+        router.get("/healthz") { _, _ in Self.text("ok\n") }
         router.get("/readyz") { _, _ -> Response in
-            node.isDraining ? Self.text("draining\n", .serviceUnavailable) : Self.text("ready\n", .ok)
+            guard !node.isDraining else { throw Problem(503, "draining") }
+            return Self.text("ready\n")
         }
         DashboardPage.addRoutes(to: router)
-        let guarded = router.group().add(middleware: BearerGuard(token: token))
-        guarded.get("/metrics") { _, _ in
-            Response(
-                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: .init(byteBuffer: ByteBuffer(string: MetricsText.render(node))))
-        }
-        guarded.get("/status") { request, context in
-            try EditedResponse(response: StatusDocument(node, version: version)).response(
-                from: request, context: context)
-        }
-        guarded.post("/reload") { _, _ -> Response in
-            switch reload() {
-            case .success: return Self.text("reloaded\n", .ok)
-            case .failure(let problem): return Self.text(problem.description + "\n", .badRequest)
-            }
-        }
+        let guarded = router.group().add(
+            middleware: BearerGuard(token: token, guesses: guesses, logger: audit.logger))
+        addQuestions(to: guarded)
+        addOrders(to: guarded)
         return router
     }
 
-    private static func text(_ text: String, _ status: HTTPResponse.Status) -> Response {
+    private func addQuestions(to guarded: RouterGroup<AdminContext>) {
+        guarded.get("/metrics") { _, _ in
+            Response(
+                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: .init(byteBuffer: ByteBuffer(string: MetricsText.render(node) + ownMetrics)))
+        }
+        guarded.get("/status") { _, _ in try AdminJSON.response(StatusDocument(node, version: version)) }
+        guarded.get("/purges") { request, _ in
+            _ = try request.parameters()
+            return try AdminJSON.response(PurgeListing(node.purgeOverview(limit: PurgeListing.limit)))
+        }
+        guarded.get("/explain") { request, _ in
+            let question = try ExplainQuestion(request.parameters("url", "method", "header", "originDown"))
+            return try AdminJSON.response(await Self.naming("url") { try await node.explain(question) })
+        }
+        guarded.get("/objects") { request, _ in
+            let url = try request.parameters("url").url()
+            return try AdminJSON.response(await Self.naming("url") { try await node.objects(url: url) })
+        }
+        guarded.get("/openapi.json") { _, _ in
+            Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: .init(byteBuffer: ByteBuffer(bytes: PackageResources.openapi_json)))
+        }
+    }
+
+    private func addOrders(to guarded: RouterGroup<AdminContext>) {
+        guarded.post("/purge") { request, context in
+            try await audited("purge", context) { try AdminJSON.response(try await purge(request, context)) }
+        }
+        guarded.post("/reload") { request, context in
+            try await audited("reload", context) {
+                _ = try request.parameters()
+                try await request.refuseBody(maxBytes: limits.bodyBytes)
+                if case .failure(let failure) = reload() {
+                    var problem = Problem.badRequest(failure.description)
+                    problem.errors = failure.errors
+                    throw problem
+                }
+                audit.note("reload", client: context.client.text, outcome: "done")
+                return try AdminJSON.response(["reloaded": true])
+            }
+        }
+        guarded.post("/drain") { request, context in
+            try await audited("drain", context) {
+                _ = try request.parameters()
+                try await request.refuseBody(maxBytes: limits.bodyBytes)
+                audit.note("drain", client: context.client.text, outcome: "done")
+                drain()
+                return try AdminJSON.response(["draining": true], .accepted)
+            }
+        }
+    }
+
+    private func purge(_ request: Request, _ context: AdminContext) async throws -> PurgeReceipt {
+        _ = try request.parameters()
+        guard let members = try await request.jsonMembers(maxBytes: limits.bodyBytes) else {
+            throw Problem.badRequest("there is no body; it is a JSON object with one scope")
+        }
+        let order = try PurgeRequest.order(members, client: context.client.text)
+        do {
+            try PurgeRequest.check(order.scope)
+            let record = try await Self.naming(order.scope.field) { try await node.purge(order) }
+            audit.done(record)
+            return PurgeReceipt(record)
+        } catch let problem as Problem {
+            audit.notDone(order, problem.detail)
+            throw AuditedProblem(problem: problem)
+        }
+    }
+
+    /// Runs an order; where it is refused, that is in the log too.
+    private func audited(
+        _ action: String, _ context: AdminContext, _ body: () async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await body()
+        } catch let audited as AuditedProblem {
+            throw audited.problem
+        } catch let problem as Problem {
+            audit.note(action, client: context.client.text, outcome: problem.detail)
+            throw problem
+        }
+    }
+
+    /// A problem that the log has already.
+    private struct AuditedProblem: Error {
+        let problem: Problem
+    }
+
+    /// What the node refuses is the fault of `field`.
+    private static func naming<Value>(
+        _ field: String, _ body: () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await body()
+        } catch PurgeError.refused(let why) {
+            throw Problem.badRequest(why, field: field)
+        } catch PurgeError.failed(let why) {
+            throw Problem(503, why)
+        }
+    }
+
+    private var ownMetrics: String {
+        """
+        # HELP rockpool_admin_unauthorized_total Wrong tokens presented to the admin listener.
+        # TYPE rockpool_admin_unauthorized_total counter
+        rockpool_admin_unauthorized_total \(guesses.total)
+
+        """
+    }
+
+    private static func text(_ text: String) -> Response {
         Response(
-            status: status, headers: [.contentType: "text/plain; charset=utf-8"],
+            status: .ok, headers: [.contentType: "text/plain; charset=utf-8"],
             body: .init(byteBuffer: ByteBuffer(string: text)))
     }
 }
 
 /// Why an admin request could not be done.
 public struct AdminProblem: Error, CustomStringConvertible {
-    public let description: String
+    /// One line for each error.
+    public let errors: [String]
 
-    public init(_ description: String) { self.description = description }
+    public init(_ description: String) { errors = [description] }
+    public init(errors: [String]) { self.errors = errors }
+
+    public var description: String { errors.joined(separator: "\n") }
 }
 
-/// 401 without the token (RFC 6750 3).
-struct BearerGuard: RouterMiddleware {
-    typealias Context = BasicRequestContext
-    let token: AdminToken
-
-    func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
-    ) async throws -> Response {
-        let prefix = "Bearer "
-        guard let presented = request.headers[.authorization], presented.hasPrefix(prefix),
-            token.matches(String(presented.dropFirst(prefix.count)))
-        else {
-            return Response(
-                status: .unauthorized,
-                headers: [
-                    .wwwAuthenticate: "Bearer realm=\"rockpool\"", .contentType: "text/plain; charset=utf-8",
-                ],
-                body: .init(byteBuffer: ByteBuffer(string: "a bearer token is needed\n")))
+extension PurgeOrder.Scope {
+    /// The field of the request that has the value.
+    fileprivate var field: String {
+        switch self {
+        case .url: "url"
+        case .prefix: "prefix"
+        case .host: "host"
+        case .tag: "tag"
+        case .all: "all"
         }
-        return try await next(request, context)
     }
 }

@@ -32,12 +32,14 @@ public struct AdminToken: Sendable {
         return AdminToken(text)
     }
 
-    /// Whether `presented` is the token; takes as long whatever it differs in.
-    func matches(_ presented: String) -> Bool {
+    /// Whether `presented` is the token. How long it takes depends on the length of `presented` alone: not on the
+    /// token's length, nor on where the two differ.
+    package func matches(_ presented: String) -> Bool {
+        guard !bytes.isEmpty else { return false }
         let other = Array(presented.utf8)
         var difference = other.count ^ bytes.count
-        for index in 0..<bytes.count {
-            difference |= Int(bytes[index] ^ (index < other.count ? other[index] : ~bytes[index]))
+        for index in 0..<other.count {
+            difference |= Int(other[index] ^ bytes[index % bytes.count])
         }
         return difference == 0
     }

@@ -3,10 +3,9 @@ import EdgeOrigin
 import EdgePolicy
 import EdgePrimitives
 import EdgeStore
-import Hummingbird
 
 /// What `/status` says.
-public struct StatusDocument: Codable, Sendable, ResponseEncodable {
+public struct StatusDocument: Codable, Sendable {
     public struct Tier: Codable, Sendable {
         public var name: String
         public var budgetBytes: Int64
@@ -74,6 +73,7 @@ public struct StatusDocument: Codable, Sendable, ResponseEncodable {
     public var fills: Int
     public var tiers: [Tier]
     public var origins: [Origin]
+    public var purges: PurgeOverview
 
     init(_ node: Node, version: String) {
         self.version = version
@@ -90,6 +90,7 @@ public struct StatusDocument: Codable, Sendable, ResponseEncodable {
                 queued: server.queued, pulls: UInt64(server.pulls), failures: UInt64(server.failures),
                 lastFailure: server.lastFailure)
         }
+        purges = node.purgeOverview(limit: 20)
     }
 
     private static func memory(_ node: Node) -> Tier {

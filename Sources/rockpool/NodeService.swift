@@ -83,9 +83,8 @@ struct NodeService: Sendable {
                 logger.notice("configuration reloaded")
                 return .success(())
             } catch let errors as ConfigurationErrors {
-                let text = errors.errors.map(\.description).joined(separator: "\n")
-                logger.error("configuration not reloaded: \(text)")
-                return .failure(AdminProblem(text))
+                logger.error("configuration not reloaded: \(errors)")
+                return .failure(AdminProblem(errors: errors.errors.map(\.description)))
             } catch {
                 logger.error("configuration not reloaded: \(error)")
                 return .failure(AdminProblem("\(error)"))
@@ -95,21 +94,28 @@ struct NodeService: Sendable {
         var adminLogger = logger
         adminLogger.logLevel = .warning
         let hosts = zip(configuration.listeners, ports).map { ListenAddress(host: $0.host, port: $1) }
-        let admin = AdminService(node: node, token: token, version: Version.number, reload: reload)
-            .application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
-                if !isQuiet {
-                    for host in hosts { logger.notice("serving on http://\(host)") }
-                    logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
-                }
-                await onRunning(ports)
+        let (drains, drain) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
+        let admin = AdminService(
+            node: node, token: token, version: Version.number, audit: logger, reload: reload,
+            drain: { drain.yield() }
+        ).application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
+            if !isQuiet {
+                for host in hosts { logger.notice("serving on http://\(host)") }
+                logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
             }
+            await onRunning(ports)
+        }
         let services = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: DrainService(node: node, listener: listener)),
+                    // Ended last to first: who asks /readyz during the drain gets an answer.
                     .init(service: admin),
+                    .init(service: DrainService(node: node, listener: listener)),
                     .init(service: ReloadService(reload: reload)),
                     .init(service: StoreMaintenance(node: node)),
+                    .init(
+                        service: DrainOrderService(orders: drains),
+                        successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
         try await services.run()
@@ -142,6 +148,15 @@ private struct DrainService: Service {
         try? await gracefulShutdown()
         node.isDraining = true
         await listener.drain(within: Self.drainSeconds)
+    }
+}
+
+/// Ends, and the node with it as on SIGTERM, at the first order to drain.
+private struct DrainOrderService: Service {
+    let orders: AsyncStream<Void>
+
+    func run() async throws {
+        for await _ in orders.cancelOnGracefulShutdown() { return }
     }
 }
 
