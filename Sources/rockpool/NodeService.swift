@@ -102,6 +102,7 @@ struct NodeService: Sendable {
                     .init(service: DrainService(node: node, listener: listener)),
                     .init(service: admin),
                     .init(service: ReloadService(reload: reload)),
+                    .init(service: LogRotationService(log: node.accessLog, logger: logger)),
                     .init(service: StoreMaintenance(node: node)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
