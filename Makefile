@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test fault bench lint format clean libraries test-tools bench-tools
+.PHONY: help run build test monitoring-test fault bench lint format clean libraries test-tools bench-tools
 
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
 
 # What a build needs, what it can use, and what only the tests and the benchmarks need. Debian and Ubuntu names.
 BUILD_PACKAGES := libcurl4-openssl-dev zlib1g-dev pkg-config libnghttp2-dev libbrotli-dev
-TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc
+TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc prometheus
 BENCH_PACKAGES := nginx-light wrk python3 util-linux
 
 # SwiftPM does not look again when a header is installed later, so the manifest is told. Looked up when a recipe
@@ -21,9 +21,9 @@ TEST = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) test
 RELEASE = .build/release/rockpool
 
 # $(call install,packages): installs those that are missing, and does nothing when none is. The tests start an nginx
-# of their own, so Debian's service must not come up by itself and take port 80: where systemd runs, a service that
-# is not there yet is masked before its package comes (`systemctl unmask nginx` undoes it); one that is there already
-# is left alone. In containers without systemd the package starts nothing.
+# of their own, and of Prometheus they use promtool, so Debian's services must not come up by themselves and take
+# ports: where systemd runs, a service that is not there yet is masked before its package comes (`systemctl unmask
+# nginx` undoes it); one that is there already is left alone. In containers without systemd the package starts nothing.
 define install
 @missing=""; \
 for package in $(1); do \
@@ -38,15 +38,18 @@ if [ -n "$$missing" ]; then \
 			echo "Packages are missing. As root: apt-get install$$missing" >&2; exit 1; fi; \
 		root=(sudo env); fi; \
 	echo "Installing:$$missing"; \
-	if [[ "$$missing" == *nginx* && -d /run/systemd/system ]] && ! systemctl cat nginx.service >/dev/null 2>&1; then \
-		"$${root[@]}" systemctl mask nginx.service; fi; \
+	for service in nginx prometheus; do \
+		if [[ "$$missing" == *$$service* && -d /run/systemd/system ]] && \
+			! systemctl cat "$$service.service" >/dev/null 2>&1; then \
+			"$${root[@]}" systemctl mask "$$service.service"; fi; \
+	done; \
 	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get update -qq; \
 	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 fi
 endef
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build, then start a node, an origin and a page that shows what happens
 	$(RELEASE) demo
@@ -60,6 +63,10 @@ test: libraries test-tools ## unit and end-to-end tests, a documentation tree mi
 	$(TEST)
 	Tests/Mirror/mirror.sh $(RELEASE)
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 12
+	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
+
+monitoring-test: build test-tools ## metrics, status, alerts, dashboard and access log of a running node (5 s)
+	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
 
 fault: libraries test-tools ## the fault suites at length: a simulated disk, then 200 rounds of kill -9 (about 20 minutes)
 	$(BUILD) --build-tests
