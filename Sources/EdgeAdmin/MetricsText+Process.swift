@@ -6,7 +6,8 @@ extension MetricsText {
         let pageBytes = sysconf(Int32(_SC_PAGESIZE))
         let ticksPerSecond = Double(sysconf(Int32(_SC_CLK_TCK)))
         if let pages = Self.words("/proc/self/statm").dropFirst().first.flatMap({ Int($0) }) {
-            plain("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", pages * pageBytes)
+            plain(
+                "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", pages * pageBytes)
         }
         // Fields 14 and 15 of /proc/self/stat, counted from behind the name, which may hold anything.
         let stat = Self.words("/proc/self/stat", after: ")")

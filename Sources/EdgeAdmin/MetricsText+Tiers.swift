@@ -23,8 +23,10 @@ extension MetricsText {
             "For how long what was newly evicted had been in the tier; 0 before the first eviction.")
         tiers("tier_eviction_age_seconds", memory.evictionAgeSeconds, disk?.evictionAgeSeconds)
         gauge("memory_fill_bytes", "What fills in flight have reserved of the memory tier.", memory.fillBytes)
-        counter("memory_evicted_bytes_total", "Bytes that left the memory tier for others.", memory.evictedBytes)
-        counter("memory_refusals_total", "Responses that were too large for the memory tier.", memory.refusals)
+        counter(
+            "memory_evicted_bytes_total", "Bytes that left the memory tier for others.", memory.evictedBytes)
+        counter(
+            "memory_refusals_total", "Responses that were too large for the memory tier.", memory.refusals)
         counter(
             "memory_variant_evictions_total", "Variants that left because their URL had too many.",
             memory.variantEvictions)

@@ -1,4 +1,3 @@
-import EdgeHTTP
 import EdgeNode
 import EdgePolicy
 import EdgePrimitives
@@ -51,7 +50,8 @@ struct MetricsText {
     }
 
     /// A family of one sample without our prefix.
-    mutating func plain(_ name: String, _ kind: String, _ help: String, _ value: some CustomStringConvertible) {
+    mutating func plain(_ name: String, _ kind: String, _ help: String, _ value: some CustomStringConvertible)
+    {
         text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n\(name) \(value)\n"
     }
 
@@ -128,21 +128,20 @@ struct MetricsText {
         family(
             "refused_requests_total", "counter",
             "Requests refused before they had a meaning, by what was wrong.")
-        for (refusal, count) in counts.refused {
-            let kind = refusal.rawValue.lowercased().replacing(" ", with: "-")
-            sample("refused_requests_total", [("kind", kind)], count)
-        }
+        for row in counts.refused { sample("refused_requests_total", [("kind", row.kind)], row.count) }
     }
 
     private mutating func latencies(_ counts: NodeCounts) {
         family(
             "hit_duration_seconds", "histogram",
             "From the bytes of a request being read to its answer handed to the socket, of plain hits from memory. "
-                + "One plain hit in \(LoopCounters.hitsPerTimedHit) is timed, so the count is not that of hits.")
+                + "One plain hit in \(LoopCounters.hitsPerTimedHit) is timed, so the count is not that of hits."
+        )
         histogram("hit_duration_seconds", [], counts.hitLatency)
         family(
             "response_head_seconds", "histogram",
-            "From a request to the head of its answer, by outcome, of all requests but plain hits from memory.")
+            "From a request to the head of its answer, by outcome, of all requests but plain hits from memory."
+        )
         for (outcome, latency) in counts.headLatency {
             histogram("response_head_seconds", [("outcome", outcome.label)], latency)
         }

@@ -207,7 +207,8 @@ public struct StatusDocument: Codable, Sendable, ResponseEncodable {
     }
 
     private static func requests(_ counts: NodeCounts) -> Requests {
-        var byOutcome = Dictionary(uniqueKeysWithValues: RequestOutcome.allCases.map { ($0.label, UInt64(0)) })
+        var byOutcome = Dictionary(
+            uniqueKeysWithValues: RequestOutcome.allCases.map { ($0.label, UInt64(0)) })
         var byReason: [Reasoned] = []
         for row in counts.requests {
             let (outcome, reason) = (row.outcome.label, row.reason?.rawValue ?? "none")

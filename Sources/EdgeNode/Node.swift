@@ -51,7 +51,8 @@ public final class Node: Sendable {
         store = ResponseStore(memory: memory, disk: disk)
         largestInMemory = Atomic(configuration.cache.memoryBytes / 2)
         pulls = PullService(configuration: configuration.origins)
-        state = Mutex(State(configuration: configuration, sites: SiteTable(configuration, numbers: siteNumbers)))
+        state = Mutex(
+            State(configuration: configuration, sites: SiteTable(configuration, numbers: siteNumbers)))
     }
 
     /// Changes with every reload.

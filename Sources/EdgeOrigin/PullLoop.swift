@@ -470,7 +470,9 @@ final class PullLoop: @unchecked Sendable {
                 transfer.handle.isUntouched, let endpoint = transfer.endpoint
             else { return false }
             transfer.tried.append(endpoint)
-            guard pool.servers.contains(where: { !transfer.tried.contains($0.endpoint) }) else { return false }
+            guard pool.servers.contains(where: { !transfer.tried.contains($0.endpoint) }) else {
+                return false
+            }
             if let server = pool.index(of: endpoint) { pool.servers[server].retries += 1 }
             return true
         }

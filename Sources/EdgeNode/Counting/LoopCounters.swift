@@ -57,7 +57,9 @@ public final class LoopCounters: Sendable {
     deinit {
         let cells = Self.outcomes * (reasons + 1)
         for index in 0..<SiteNumbers.capacity {
-            guard let row = UnsafeMutablePointer<Atomic<UInt64>>(bitPattern: rows[index].load(ordering: .relaxed))
+            guard
+                let row = UnsafeMutablePointer<Atomic<UInt64>>(
+                    bitPattern: rows[index].load(ordering: .relaxed))
             else { continue }
             row.deinitialize(count: cells)
             row.deallocate()

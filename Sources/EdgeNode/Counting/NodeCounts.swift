@@ -38,7 +38,8 @@ public struct NodeCounts: Sendable {
     /// Those that occurred.
     public private(set) var requests: [Requests] = []
     public private(set) var bodyBytes: [BodyBytes] = []
-    public private(set) var refused: [(refusal: RequestRefusal, count: UInt64)] = []
+    /// Requests that could not be read, by what was wrong: every kind, with hyphens for spaces.
+    public let refused: [(kind: String, count: UInt64)]
     public let connectionsAccepted: UInt64
     public let connectionsClosed: UInt64
     public let fillsStarted: UInt64
@@ -72,7 +73,10 @@ public struct NodeCounts: Sendable {
         let now = SystemClock.monotonic()
         maxLoopLag = loops.map { $0.lag.maximum(now: now) }.max() ?? 0
         refused = RequestRefusal.allCases.map { refusal in
-            (refusal, loops.reduce(0) { $0 + $1.refused(refusal) })
+            (
+                String(refusal.rawValue.lowercased().map { $0 == " " ? "-" : $0 }),
+                loops.reduce(0) { $0 + $1.refused(refusal) }
+            )
         }
         for (number, name) in node.siteNumbers.all where loops.contains(where: { $0.hasRow(number) }) {
             add(number, name, loops)
