@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import threading
+import time
 
 from monitoring_node import Node, check, until
 
@@ -232,10 +233,11 @@ def check_blocked_pipe(binary, folder, origin, by):
                 json.loads(line)
             kept = received.count(b"\n")
             check(kept + dropped == rounds * 100 + 1, f"{kept} kept and {dropped} dropped of {rounds * 100 + 1}")
-            os.close(read_end)
-            read_end = None
-        # The end does not wait for a reader.
+            # More than the pipe takes: the writer is stuck in it when the end comes.
+            fill(node, request, 2)
+        began = time.monotonic()
         check(node.stop() == 0, "exit code")
+        check(time.monotonic() - began < 10, "the end waited for a reader")
     finally:
         if read_end is not None:
             os.close(read_end)
@@ -258,6 +260,9 @@ def check_full_disk(binary, folder, origin):
         for _ in range(20):
             check(node.get("/a").status == 200, "a request failed for a full disk")
         until(lambda: node.status()["accessLog"]["droppedLines"] == 20, "20 lines dropped")
+        node.child.send_signal(signal.SIGUSR1)
+        until(lambda: "access log reopened: /dev/full" in node.said(), "no word of the reopening")
+        check(node.get("/a").status == 200, "a request failed after the reopening")
     finally:
         node.stop()
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -203,7 +204,6 @@ def check_hostile_names(node):
 
 def check_reload(node):
     """A reload goes on counting by name; a new site counts anew."""
-    import signal
     path = os.path.join(node.folder, "rockpool.yaml")
     with open(path, encoding="utf-8") as file:
         configuration = json.load(file)
@@ -302,6 +302,9 @@ def main():
         print("metrics and status: ok")
         check_shipped(metrics)
         print("alerts and dashboard: ok")
+        # Without a file there is nothing to open, and nothing to end for.
+        node.child.send_signal(signal.SIGUSR1)
+        same(node.get("/a").status, 200, "after SIGUSR1")
         same(node.stop(), 0, "exit code")
         access_log.run(binary, folder, origin)
         print(f"ok, {time.monotonic() - began:.1f} s")

@@ -62,8 +62,9 @@ public final class AccessLane: Sendable {
             case .combined: Self.combined(&line, head, client, facts, state.time)
             }
             guard !line.isFull else {
+                // The writer was told long ago.
                 state.dropped += 1
-                return true
+                return false
             }
             let before = state.count
             state.count += line.count
