@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test monitoring-test fault bench lint format clean libraries test-tools bench-tools
+.PHONY: help run build completions test command-test monitoring-test fault bench lint format clean libraries test-tools \
+	bench-tools
 
 SWIFT ?= swift
 JOBS ?= $(shell nproc)
@@ -57,6 +58,12 @@ run: build ## build, then start a node, an origin and a page that shows what hap
 build: libraries ## the release binary, .build/release/rockpool
 	$(BUILD) -c release --product rockpool
 
+completions: build ## completions of the command line for bash, zsh and fish, in .build/completions
+	mkdir -p .build/completions
+	$(RELEASE) --generate-completion-script bash >.build/completions/rockpool.bash
+	$(RELEASE) --generate-completion-script zsh >.build/completions/_rockpool
+	$(RELEASE) --generate-completion-script fish >.build/completions/rockpool.fish
+
 test: libraries test-tools ## unit and end-to-end tests, a documentation tree mirrored through the node, kill -9
 	$(BUILD) --build-tests
 	$(BUILD) -c release --product rockpool
@@ -67,6 +74,9 @@ test: libraries test-tools ## unit and end-to-end tests, a documentation tree mi
 
 monitoring-test: build test-tools ## metrics, status, alerts, dashboard and access log of a running node (5 s)
 	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
+
+command-test: build test-tools ## every subcommand of the binary from outside; COMMAND_OPTIONS="-k Warm -v"
+	python3 Tests/CommandLine/commands.py --binary $(RELEASE) $(COMMAND_OPTIONS)
 
 fault: libraries test-tools ## the fault suites at length: a simulated disk, then 200 rounds of kill -9 (about 20 minutes)
 	$(BUILD) --build-tests

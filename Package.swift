@@ -110,6 +110,7 @@ let package = Package(
             name: "FaultTests",
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
             swiftSettings: strict),
+        .testTarget(name: "CommandLineTests", dependencies: ["rockpool"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],

@@ -32,7 +32,7 @@ struct BenchResponse {
         if let disk, body.readableBytes > DiskTier.inlineBytes {
             id = disk.bodyID(
                 key: key, secondaryKey: nil, validator: StrongValidator(fields),
-                length: Int64(body.readableBytes))
+                length: Int64(body.readableBytes), pulledAt: .zero)
         }
         return StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: nil, tags: [],

@@ -31,20 +31,12 @@ extension Exchange {
     private func cacheStatus(
         _ stored: StoredResponse, _ kind: StoredAnswerKind, _ reason: Reason?, _ now: WallTime
     ) -> CacheStatus {
-        var status: CacheStatus
-        switch kind {
-        case .hit:
-            status = CacheStatus(outcome: .hit)
-        case .forwarded(let forwarded):
-            status = CacheStatus(outcome: .forward(forward))
+        var status = CacheStatus(hitOf: stored, reason, now: now)
+        if case .forwarded(let forwarded) = kind {
+            status.outcome = .forward(forward)
             status.fwdStatus = forwarded.status
             status.stored = forwarded.isStored
             status.collapsed = forwarded.isCollapsed
-        }
-        status.ttlSeconds = ttlSeconds(stored.metadata, now)
-        status.detail = reason
-        if reason == .fresh, stored.metadata.freshnessSource == .heuristic {
-            status.detail = .heuristic
         }
         return status
     }
@@ -92,6 +84,19 @@ extension Exchange {
         start(
             answer.writer(now: context.wallNow()), status: status,
             Delivery(source: .none, segments: segments))
+    }
+}
+
+extension CacheStatus {
+    /// An answer from what is stored.
+    init(hitOf stored: StoredResponse, _ reason: Reason?, now: WallTime) {
+        self.init(outcome: .hit)
+        let metadata = stored.metadata
+        // Both in whole seconds, so that ttl and the Age field add up.
+        ttlSeconds =
+            metadata.freshnessLifetimeMilliseconds / 1000 - metadata.currentAgeMilliseconds(at: now) / 1000
+        let isHeuristic = reason == .fresh && metadata.freshnessSource == .heuristic
+        detail = isHeuristic ? .heuristic : reason
     }
 }
 

@@ -78,6 +78,12 @@ public final class Exchange: @unchecked Sendable {
         record = AccessRecord(request)
     }
 
+    /// The request goes to the origin.
+    func went(_ forward: CacheStatus.Forward, _ reason: Reason) {
+        self.forward = forward
+        forwardReason = reason
+    }
+
     var node: Node { context.node }
     var head: RequestHead { request.head }
 
@@ -152,12 +158,10 @@ public final class Exchange: @unchecked Sendable {
     /// `stale.after`: an operator's permission to answer stale when the pull takes its time.
     private func armStaleTimer(_ fill: Fill) {
         guard let stored = candidate, let after = request.rules.caching.stale.afterMilliseconds,
-            context.missing(stored, for: request) == nil
+            request.missing(in: stored) == nil
         else { return }
-        let verdict = StalePolicy.decide(
-            stored.metadata, failure: .slow, rules: request.rules.caching, now: context.wallNow(),
-            softPurgedAt: nil)
-        guard case .allowed(let reason) = verdict else { return }
+        let allowed = node.mayServeStale(stored, .slow, request.rules.caching, now: context.wallNow())
+        guard let reason = allowed else { return }
         staleTimer = context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(after)) {
             [weak self] in
             guard let self, case .waiting(let fill, _) = self.phase, fill.view.head == nil else { return }
@@ -228,7 +232,7 @@ public final class Exchange: @unchecked Sendable {
                 return
             }
             record.originStatus = 304
-            if let ask = context.missing(stored, for: request) {
+            if let ask = request.missing(in: stored) {
                 context.complete(self, stored, ask)
                 return
             }
@@ -236,7 +240,7 @@ public final class Exchange: @unchecked Sendable {
             serve(stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated)
         case .stale(let stored, let reason, let status):
             record.originStatus = status
-            guard context.missing(stored, for: request) == nil else {
+            guard request.missing(in: stored) == nil else {
                 refuse(
                     status: status == nil ? 504 : 502, reason: .originUnreachable,
                     error: .destinationUnavailable,

@@ -46,25 +46,11 @@ enum PullPurpose: Equatable {
 
 /// Ranges of what is not stored, or not whole: which bytes to ask for, and what to do with what is there.
 extension LoopContext {
-    /// The first bytes that an answer to `request` lacks in `stored`; nil where it can be given without a pull.
-    func missing(_ stored: StoredResponse, for request: ExchangeRequest) -> RangeAsk? {
-        guard case .sparse(let body) = stored.body, request.head.method == .get else { return nil }
-        let shape = Representation.shape(
-            for: request, status: stored.metadata.status, fields: stored.fields, length: body.completeLength)
-        for range in shape.needs(of: body.completeLength) {
-            guard let hole = body.hole(in: range) else { continue }
-            let wanted = max(hole.lowerBound, range.lowerBound)..<min(hole.upperBound, range.upperBound)
-            return RangeAsk(hole: hole, wanted: wanted, completeLength: body.completeLength)
-        }
-        return nil
-    }
-
     /// Pulls what `stored` lacks, which is fresh or was just validated.
     func complete(_ exchange: Exchange, _ stored: StoredResponse, _ ask: RangeAsk) {
         let request = exchange.request
         let validator = StrongValidator(stored.fields)
-        exchange.forward = .partial
-        exchange.forwardReason = .range
+        exchange.went(.partial, .range)
         // Without a strong validator nothing can be joined (RFC 9110 15.3.7.3). A range is then a miss of its
         // own; the tail of a small response is asked for all the same, since its answer may bring a validator
         // or the whole.
@@ -136,7 +122,9 @@ extension LoopContext {
     }
 
     /// What is stored for the exchange's request.
-    func stored(for exchange: Exchange) -> StoredResponse? { select(exchange).0 }
+    func stored(for exchange: Exchange) -> StoredResponse? {
+        node.select(exchange.request, loaded: exchange.loaded).stored
+    }
 
     /// The range that a pull asks for; nil: the whole.
     func ask(_ request: ExchangeRequest, _ purpose: PullPurpose) -> RangeAsk? {
@@ -150,7 +138,7 @@ extension LoopContext {
             guard request.head.names.contains(.range), Int64(stored.body.count) > RangeAsk.blockBytes else {
                 return nil
             }
-            return missing(stored, for: request) ?? RangeAsk(missOf: request.head.fields)
+            return request.missing(in: stored) ?? RangeAsk(missOf: request.head.fields)
         }
     }
 

@@ -18,6 +18,7 @@ public final class LoopContext {
     let accessLane: AccessLane?
     /// The memory tier at hand: a plain hit goes through nothing else.
     private let memory: MemoryTier
+    private let stamps: PurgeStamps
 
     /// Fields that keep a request off the plain path: they change what a hit looks like.
     private static let unplain = FieldNameSet(
@@ -30,6 +31,7 @@ public final class LoopContext {
         configurationNumber = node.configurationNumber
         sites = node.sites
         memory = node.store.memory
+        stamps = node.store.stamps
         accessLane = node.accessLog?.lane()
         keyText.reserveCapacity(1024)
         node.register(self)
@@ -75,7 +77,9 @@ public final class LoopContext {
         guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
             rules.caching.cookies != .pass || !head.names.contains(.cookie)
         else { return nil }
-        guard let stored = find(head, authority, isTLS, rules) else { return nil }
+        guard let stored = find(head, authority, isTLS, rules),
+            stored.isUntouched(at: stamps.version) || node.isUntouched(stored)
+        else { return nil }
         let now = SystemClock.wall()
         guard Reuse.isPlainlyFresh(stored.metadata, now: now) else { return nil }
         var region: DiskRegion?
@@ -164,96 +168,59 @@ public final class LoopContext {
                 outcome: .error, extra: [])
             return
         }
-        guard !answeredByNode(exchange) else { return }
-        decide(exchange)
+        if let answer = node.ownAnswer(head) {
+            carryOut(answer, for: exchange)
+        } else {
+            decide(exchange)
+        }
     }
 
-    /// Methods that the node answers itself, and loops.
-    private func answeredByNode(_ exchange: Exchange) -> Bool {
-        let head = exchange.request.head
-        switch head.method {
-        case .connect, .trace:
-            exchange.refuse(
-                status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
-                outcome: .error,
-                extra: [(.allow, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")])
-            return true
-        case .options:
-            // RFC 9110 7.6.2: the recipient at which Max-Forwards is 0 answers.
-            if let hops = head.fields.first(.maxForwards), hops.elementsEqual([48]) {
-                exchange.answerOptions()
-                return true
-            }
-        default: break
-        }
-        if head.names.contains(.cdnLoop), ForwardedFields.isLoop(head: head, nodeID: node.nodeID) {
-            exchange.refuse(
-                status: 508, reason: .loop, error: .proxyLoopDetected,
-                details: "this node is in CDN-Loop already",
-                outcome: .error, extra: [])
-            return true
-        }
-        return false
-    }
-
-    /// Cache or pass; hit, stale, validate or miss.
+    /// Does what becomes of the request.
     func decide(_ exchange: Exchange) {
-        let request = exchange.request
-        let head = request.head
-        if let (forward, reason) = passReason(request) {
-            exchange.forward = forward
-            exchange.forwardReason = reason
-            pass(exchange)
-            return
-        }
-        let (stored, hint) = select(exchange)
-        guard let stored else {
-            if exchange.loaded == nil, node.store.disk?.mayHold(request.key) == true {
-                load(exchange)
-                return
-            }
-            if request.traits.onlyIfCached {
-                exchange.refuse(
-                    status: 504, reason: .onlyIfCached, error: .httpRequestError,
-                    details: "only-if-cached and not stored", outcome: .error, extra: [])
-                return
-            }
-            exchange.forward = hint == nil ? .uriMiss : .varyMiss
-            exchange.forwardReason = hint == nil ? .notStored : .variantNotStored
-            if head.method == .head { pass(exchange) } else { miss(exchange, hint: hint) }
-            return
-        }
-        let ask = missing(stored, for: request)
-        switch Reuse.decide(
-            stored.metadata, request: request.traits, rules: request.rules.caching, now: wallNow(),
-            softPurgedAt: nil)
-        {
-        case .fresh:
-            node.store.recordHit(stored)
-            if let ask {
-                complete(exchange, stored, ask)
-            } else {
-                exchange.serve(stored, as: .hit, outcome: .hit, reason: .fresh)
-            }
-        case .staleWhileRevalidate where ask == nil:
-            node.store.recordHit(stored)
-            refreshBehind(exchange, stored, hint)
-            exchange.serve(stored, as: .hit, outcome: .stale, reason: .staleWhileRevalidate)
-        case .staleWhileRevalidate: validate(exchange, stored, hint, .expired, isWhole: false)
-        case .validate(let reason): validate(exchange, stored, hint, reason, isWhole: ask == nil)
-        }
+        let step = node.nextStep(exchange.request, loaded: exchange.loaded, now: wallNow())
+        carryOut(step, for: exchange)
     }
 
-    private func passReason(_ request: ExchangeRequest) -> (CacheStatus.Forward, Reason)? {
-        let head = request.head
-        if head.method != .get, head.method != .head { return (.method, .method) }
-        if request.rules.caching.passes { return (.bypass, .rulePass) }
-        if request.rules.caching.cookies == .pass, head.names.contains(.cookie) {
-            return (.bypass, .cookiePass)
+    private func carryOut(_ step: NextStep, for exchange: Exchange) {
+        switch step {
+        case .refuse(let refusal):
+            exchange.refuse(
+                status: refusal.status, reason: refusal.reason, error: refusal.error,
+                details: refusal.details, outcome: .error, extra: refusal.extra)
+        case .answerOptions: exchange.answerOptions()
+        case .load: load(exchange)
+        case .pass(let forward, let reason, let candidate):
+            exchange.went(forward, reason)
+            if let candidate { exchange.candidate = candidate }
+            pass(exchange)
+        case .miss(let forward, let reason, let hint, let isAlone):
+            exchange.went(forward, reason)
+            if isAlone {
+                exchange.wait(for: Fill(plan: plan(exchange.request, .miss), node: node), isLeader: true)
+            } else {
+                join(exchange, exchange.asksWhole ? .wholeMiss : .miss, hint: hint)
+            }
+        case .serve(let stored, let outcome, let reason, let hint, let behind):
+            node.store.recordHit(stored)
+            switch behind {
+            case .nothing: break
+            case .refresh: refreshBehind(exchange, stored, hint)
+            case .probe: pullBehind(exchange, stored, hint)
+            }
+            exchange.serve(stored, as: .hit, outcome: outcome, reason: reason)
+        case .complete(let stored, let ask):
+            node.store.recordHit(stored)
+            complete(exchange, stored, ask)
+        case .validate(let stored, let forward, let reason, let hint, let isAlone, _):
+            exchange.went(forward, reason)
+            exchange.candidate = stored
+            if isAlone {
+                let own = Fill(plan: plan(exchange.request, .validate(stored)), node: node)
+                exchange.wait(for: own, isLeader: true)
+            } else {
+                join(exchange, .validate(stored), hint: hint)
+            }
         }
-        if head.framing != .none { return (.bypass, .method) }
-        if Preconditions.mustForward(head.fields) { return (.request, .mustValidate) }
-        return nil
     }
 
     /// For how long a request waits for the disk before it goes on as if nothing were there.
@@ -275,44 +242,7 @@ public final class LoopContext {
         }
     }
 
-    /// The stored response that the request selects, and the Vary rule of what is stored under its key: from memory, or
-    /// else from what was read from disk.
-    func select(_ exchange: Exchange) -> (StoredResponse?, VaryRule?) {
-        let (stored, hint) = select(exchange.request)
-        guard stored == nil, let loaded = exchange.loaded, !loaded.isEmpty else { return (stored, hint) }
-        let match = loaded.first { $0.secondaryKey?.matches(exchange.request.head.fields) ?? true }
-        return (match, hint ?? loaded.lazy.compactMap { $0.secondaryKey?.rule }.first)
-    }
-
-    /// The stored response in memory that the request selects, and the Vary rule of what is stored under its key.
-    private func select(_ request: ExchangeRequest) -> (StoredResponse?, VaryRule?) {
-        switch node.store.lookup(request.key) {
-        case .none: return (nil, nil)
-        case .single(let stored):
-            guard let secondary = stored.secondaryKey else { return (stored, nil) }
-            return (secondary.matches(request.head.fields) ? stored : nil, secondary.rule)
-        case .variants(let variants):
-            let match = variants.first { $0.secondaryKey?.matches(request.head.fields) ?? true }
-            return (match, variants.lazy.compactMap { $0.secondaryKey?.rule }.first)
-        }
-    }
-
     // MARK: Pulls
-
-    private func miss(_ exchange: Exchange, hint: VaryRule?) {
-        let request = exchange.request
-        if node.marks.isHitForMiss(request.key, now: request.started) {
-            exchange.forwardReason = .hitForMiss
-            // A range is pulled all the same: were it passed on, no range would ever be kept and end the mark.
-            if Preconditions.hasConditions(request.head.fields) {
-                pass(exchange)
-            } else {
-                exchange.wait(for: Fill(plan: plan(request, .miss), node: node), isLeader: true)
-            }
-            return
-        }
-        join(exchange, exchange.asksWhole ? .wholeMiss : .miss, hint: hint)
-    }
 
     /// Joins the fill that brings, or validates, what is stored; decides anew where another fill has just done that.
     func join(_ exchange: Exchange, _ purpose: PullPurpose, hint: VaryRule?) {
@@ -331,61 +261,10 @@ public final class LoopContext {
         node.collapser.join(
             request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose)
         ) {
-            let (current, _) = select(request)
+            let current = node.select(request, loaded: nil).stored
             if purpose != .wholeMiss, let current, current !== purpose.stored { return nil }
             return Fill(plan: plan(request, purpose), node: node)
         }
-    }
-
-    /// - Parameter isWhole: whether `stored` has every byte that the request needs.
-    private func validate(
-        _ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?, _ reason: Reason, isWhole: Bool
-    ) {
-        let request = exchange.request
-        if request.traits.onlyIfCached {
-            exchange.refuse(
-                status: 504, reason: .onlyIfCached, error: .httpRequestError,
-                details: "only-if-cached and not fresh", outcome: .error, extra: [])
-            return
-        }
-        exchange.forward = reason == .clientNoCache ? .request : .stale
-        exchange.forwardReason = reason
-        exchange.candidate = stored
-        if isWhole, let (reason, probes) = staleAtOnce(request, stored) {
-            if probes { pullBehind(exchange, stored, hint) }
-            exchange.serve(stored, as: .hit, outcome: .stale, reason: reason)
-            return
-        }
-        if request.head.method == .head {
-            pass(exchange)
-        } else if node.marks.isHitForMiss(request.key, now: request.started) {
-            exchange.wait(for: Fill(plan: plan(request, .validate(stored)), node: node), isLeader: true)
-        } else {
-            join(exchange, .validate(stored), hint: hint)
-        }
-    }
-
-    /// Whether a known failure of the key or its origin lets `stored` be served without waiting for a pull, and
-    /// whether this request is the one that probes.
-    private func staleAtOnce(_ request: ExchangeRequest, _ stored: StoredResponse) -> (Reason, probes: Bool)?
-    {
-        for standing in [
-            node.marks.standing(request.key, now: request.started),
-            node.outages.standing(request.site.originName, now: request.started),
-        ] {
-            let kind: OriginFailure
-            let probes: Bool
-            switch standing {
-            case .unmarked: continue
-            case .backingOff(let failure): (kind, probes) = (failure, false)
-            case .probe(let failure): (kind, probes) = (failure, true)
-            }
-            let verdict = StalePolicy.decide(
-                stored.metadata, failure: kind, rules: request.rules.caching, now: wallNow(),
-                softPurgedAt: nil)
-            if case .allowed(let reason) = verdict { return (reason, probes) }
-        }
-        return nil
     }
 
     /// Stale-while-revalidate: one pull behind the answer, unless the key is known to fail.
@@ -485,6 +364,7 @@ public final class LoopContext {
             requestFields: head.fields,
             traits: request.traits,
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
+            position: stamps.head,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)

@@ -11,6 +11,8 @@ import Synchronization
 public final class Node: Sendable {
     public let store: ResponseStore
     public let pulls: PullService
+    /// The log of purges.
+    public let ledger: any PurgeLedger
     /// Our cdn-id in CDN-Loop.
     public let nodeID: [UInt8]
     public let accessLog: AccessLog?
@@ -39,16 +41,20 @@ public final class Node: Sendable {
         let counters: LoopCounters
     }
 
-    /// - Parameter disk: what outlives the process; its seed is then the node's, or nothing in it would be found.
+    /// - Parameters:
+    ///   - disk: what outlives the process; its seed is then the node's, or nothing in it would be found.
+    ///   - ledger: has to outlive the process where `disk` does.
     public init(
-        configuration: NodeConfiguration, nodeID: [UInt8], accessLog: AccessLog?, disk: DiskTier? = nil
+        configuration: NodeConfiguration, nodeID: [UInt8], accessLog: AccessLog?, disk: DiskTier? = nil,
+        ledger: any PurgeLedger = VolatilePurgeLedger()
     ) {
+        self.ledger = ledger
         self.nodeID = nodeID
         self.accessLog = accessLog
         seed = disk?.seed ?? .random()
         let memory = MemoryTier(
             budgetBytes: configuration.cache.memoryBytes, maxVariants: configuration.cache.maxVariants)
-        store = ResponseStore(memory: memory, disk: disk)
+        store = ResponseStore(memory: memory, disk: disk, stamps: ledger.stamps)
         largestInMemory = Atomic(configuration.cache.memoryBytes / 2)
         pulls = PullService(configuration: configuration.origins)
         state = Mutex(
@@ -105,13 +111,18 @@ public final class Node: Sendable {
     /// `sendfile` serves it from there as fast.
     var spooledBytes: Int64 { max(1 << 20, min(maxInMemoryBytes / 4, 32 << 20)) }
 
+    /// Whether no purge touches `stored`, after a look at the stamps.
+    @inline(never)
+    func isUntouched(_ stored: StoredResponse) -> Bool { store.stamps.verdict(of: stored) == .untouched }
+
     /// The identity of the blocks of a fill's body on disk; nil where it lies in its record, or there is no disk.
-    func bodyID(_ key: Digest128, _ fields: FieldSection, _ secondaryKey: SecondaryKey?, length: Int64)
-        -> Digest128?
-    {
+    func bodyID(
+        _ plan: FillPlan, _ fields: FieldSection, _ secondaryKey: SecondaryKey?, length: Int64
+    ) -> Digest128? {
         guard let disk = store.disk, length > Int64(DiskTier.inlineBytes) else { return nil }
         return disk.bodyID(
-            key: key, secondaryKey: secondaryKey, validator: StrongValidator(fields), length: length)
+            key: plan.key, secondaryKey: secondaryKey, validator: StrongValidator(fields), length: length,
+            pulledAt: plan.position)
     }
 
     func makeSlab(_ capacity: Int) -> BodySlab {
@@ -124,12 +135,12 @@ public final class Node: Sendable {
         reservedBytes: Int, plan: FillPlan, isDiscarded: () -> Bool
     ) -> StoredResponse? {
         let fields = head.clientFields.compacted()
-        let id = bodyID ?? self.bodyID(plan.key, fields, head.secondaryKey, length: Int64(body.count))
+        let id = bodyID ?? self.bodyID(plan, fields, head.secondaryKey, length: Int64(body.count))
         let stored = StoredResponse(
             key: plan.key, metadata: metadata, fields: fields,
             head: Self.storedHead(metadata.status, head.response.reason, head.clientFields, body.count),
             secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
-            keyText: plan.keyText, body: body, bodyID: id)
+            keyText: plan.keyText, body: body, bodyID: id, pulledAt: plan.position)
         guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes, isAdmitted: bodyID != nil) else {
             store.releaseFill(bytes: reservedBytes)
             return nil
@@ -150,7 +161,7 @@ public final class Node: Sendable {
         defer { if reservedBytes > 0 { store.releaseFill(bytes: reservedBytes) } }
         let fields = head.clientFields.compacted()
         let validator = StrongValidator(fields)
-        let id = bodyID(plan.key, fields, head.secondaryKey, length: part.completeLength)
+        let id = bodyID(plan, fields, head.secondaryKey, length: part.completeLength)
         let blocks = validator == nil ? nil : id.flatMap { store.disk?.blocks($0) }
         // Another part may come in between two steps; each such loss is another's progress.
         while !isDiscarded() {
@@ -169,7 +180,7 @@ public final class Node: Sendable {
                 key: plan.key, metadata: metadata, fields: fields,
                 head: Self.storedHead(metadata.status, [], fields, whole.count),
                 secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
-                keyText: plan.keyText, body: whole, bodyID: id)
+                keyText: plan.keyText, body: whole, bodyID: id, pulledAt: plan.position)
             if let replaced {
                 guard store.replace(replaced, with: stored, isRefresh: false) else {
                     if variant(plan.key, head.secondaryKey) === replaced { return nil }
@@ -194,11 +205,28 @@ public final class Node: Sendable {
     }
 
     /// `stored` with the fields and metadata that a validation brought.
-    func freshened(_ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection) -> StoredResponse
-    {
+    func freshened(
+        _ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection, plan: FillPlan
+    ) -> StoredResponse {
         stored.freshened(
             metadata: metadata, fields: fields.compacted(),
-            head: Self.storedHead(metadata.status, [], fields, stored.body.count))
+            head: Self.storedHead(metadata.status, [], fields, stored.body.count), pulledAt: plan.position)
+    }
+
+    /// Whether `stored` may answer although the origin failed. A response that was purged may not.
+    func mayServeStale(
+        _ stored: StoredResponse, _ failure: OriginFailure, _ rules: CachingRules, now: WallTime
+    ) -> Reason? {
+        let since: WallTime?
+        switch store.stamps.verdict(of: stored) {
+        case .hidden: return nil
+        case .untouched: since = nil
+        case .stale(let time): since = time
+        }
+        let verdict = StalePolicy.decide(
+            stored.metadata, failure: failure, rules: rules, now: now, softPurgedAt: since)
+        if case .allowed(let reason) = verdict { return reason }
+        return nil
     }
 
     /// The head of a stored response up to its dynamic fields.
@@ -237,7 +265,8 @@ public final class Node: Sendable {
             let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
             let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
             store.replace(
-                stored, with: freshened(stored, metadata: metadata, fields: fields), isRefresh: true)
+                stored, with: freshened(stored, metadata: metadata, fields: fields, plan: plan),
+                isRefresh: true)
         }
     }
 }

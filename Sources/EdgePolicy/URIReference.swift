@@ -1,15 +1,17 @@
 import EdgeHTTP
 
 /// A URI reference, taken apart and resolved (RFC 3986 5).
-struct URIReference: Equatable {
-    var scheme: [UInt8]?
-    var authority: [UInt8]?
-    var path: [UInt8]
-    var query: [UInt8]?
+public struct URIReference: Equatable, Sendable {
+    /// In lower case.
+    public var scheme: [UInt8]?
+    public var authority: [UInt8]?
+    public var path: [UInt8]
+    /// Without its question mark.
+    public var query: [UInt8]?
 
     /// The parts of `text` (RFC 3986 appendix B), the fragment dropped; nil where an octet stands that no
     /// URI has.
-    init?(_ text: ArraySlice<UInt8>) {
+    public init?(_ text: ArraySlice<UInt8>) {
         guard text.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !Self.excluded.contains($0) }) else { return nil }
         var rest = text.prefix { $0 != UInt8(ascii: "#") }
         if let end = rest.firstIndex(where: { Self.delimiters.contains($0) }), rest[end] == Octet.colon {

@@ -77,6 +77,29 @@ public struct DigestSeed: Sendable, Equatable {
         return state.finish()
     }
 
+    /// The digests of the first so many octets of `bytes`, for each of `lengths` that is not longer: one pass.
+    ///
+    /// - Parameter lengths: in rising order.
+    public func digests(
+        ofPrefixes lengths: [Int], in bytes: UnsafeRawBufferPointer, _ body: (Digest128) -> Void
+    ) {
+        var state = SipState(first, second)
+        var offset = 0
+        for length in lengths {
+            guard length <= bytes.count else { return }
+            while offset + 8 <= length {
+                state.compress(
+                    UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+                offset += 8
+            }
+            var last = UInt64(truncatingIfNeeded: length) << 56
+            for index in offset..<length { last |= UInt64(bytes[index]) << UInt64(8 * (index - offset)) }
+            var ending = state
+            ending.compress(last)
+            body(ending.finish())
+        }
+    }
+
     /// The digest of `bytes`. See ``digest(_:)-swift.method``.
     public func digest(_ bytes: [UInt8]) -> Digest128 {
         bytes.withUnsafeBytes { digest($0) }

@@ -27,7 +27,6 @@ final class HTTP1Connection: ChannelInboundHandler {
     static let maxGatheredBytes = 128 * 1024
 
     private static let allocator = ByteBufferAllocator()
-
     private enum Phase {
         case idle
         case exchanging

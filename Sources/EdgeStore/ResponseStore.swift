@@ -39,18 +39,40 @@ public final class ResponseStore: Sendable {
     public let memory: MemoryTier
     /// Nil where the node runs without a disk tier.
     public let disk: DiskTier?
+    /// What was purged. Nothing that a purge hides comes out of a look-up or stays when it is put in.
+    public let stamps: PurgeStamps
 
-    public init(memory: MemoryTier, disk: DiskTier?) {
+    public init(memory: MemoryTier, disk: DiskTier?, stamps: PurgeStamps = PurgeStamps()) {
         self.memory = memory
         self.disk = disk
+        self.stamps = stamps
         disk?.setResidency { memory.holds($0) }
     }
 
     // MARK: Looking up
 
     /// What memory has under `key`; a single stored response counts as used by this.
-    @inline(__always)
-    public func lookup(_ key: Digest128) -> Lookup { memory.lookup(key) }
+    public func lookup(_ key: Digest128) -> Lookup {
+        switch memory.lookup(key) {
+        case .none: return .none
+        case .single(let stored): return isVisible(stored) ? .single(stored) : .none
+        case .variants(let variants):
+            let visible = variants.filter(isVisible)
+            return visible.isEmpty ? .none : .variants(visible)
+        }
+    }
+
+    /// Whether no purge hides `response`. What one hides is removed: nobody can use it any more.
+    public func isVisible(_ response: StoredResponse) -> Bool {
+        guard stamps.verdict(of: response) == .hidden else { return true }
+        memory.remove(response)
+        return false
+    }
+
+    /// Since when a soft purge has made `response` stale; nil where none covers it.
+    public func softPurgedAt(_ response: StoredResponse) -> WallTime? {
+        if case .stale(let since) = stamps.verdict(of: response) { since } else { nil }
+    }
 
     public func recordHit(_ response: StoredResponse) { memory.recordHit(response) }
 
@@ -60,7 +82,8 @@ public final class ResponseStore: Sendable {
             completion([])
             return
         }
-        disk.load(key) { loaded in
+        let isWanted: @Sendable (StoredResponse) -> Bool = { self.stamps.verdict(of: $0) != .hidden }
+        disk.load(key, isWanted: isWanted) { loaded in
             for found in loaded where found.isFrequent {
                 self.memory.promote(found.response) { disk.mayHold(key) }
             }
@@ -75,9 +98,10 @@ public final class ResponseStore: Sendable {
     /// - Parameters:
     ///   - fillBytes: what its fill had reserved in memory; released when the response is stored there.
     ///   - isAdmitted: the disk was asked before whether it takes it.
-    /// - Returns: false when neither tier takes it.
+    /// - Returns: false when neither tier takes it, or a purge has come since its pull began.
     @discardableResult
     public func insert(_ response: StoredResponse, fillBytes: Int = 0, isAdmitted: Bool = false) -> Bool {
+        guard stamps.verdict(of: response) != .hidden else { return false }
         let isInMemory = memory.insert(response, fillBytes: fillBytes)
         disk?.insert(response, isAdmitted: isAdmitted)
         return isInMemory || (disk != nil && response.isOnDisk)
@@ -88,6 +112,7 @@ public final class ResponseStore: Sendable {
     /// - Parameter isRefresh: only the fields changed.
     @discardableResult
     public func replace(_ old: StoredResponse, with new: StoredResponse, isRefresh: Bool) -> Bool {
+        guard stamps.verdict(of: new) != .hidden else { return false }
         var isReplaced = memory.replace(old, with: new)
         if !isReplaced, let disk, !memory.holds(old.key), disk.mayHold(old.key) {
             // It was read from disk and memory had not taken it.

@@ -42,6 +42,17 @@ struct CacheDirectory {
         }
     }
 
+    /// The log of purges: on disk where stored responses are, or a purge would not outlive what it purged.
+    func openLedger(_ cache: NodeConfiguration.Cache) throws -> any PurgeLedger {
+        guard cache.diskBytes > 0 else { return VolatilePurgeLedger() }
+        let place = path + "/purges"
+        do {
+            return try PurgeJournal(volume: try POSIXVolume(directory: place))
+        } catch {
+            throw StartError("cache directory \(place): \(error)")
+        }
+    }
+
     /// The node's cdn-id: the configured one, or a random one that is kept.
     func nodeID(_ configured: String?) throws -> String {
         if let configured { return configured }

@@ -45,10 +45,17 @@ struct NodeService: Sendable {
                 )
             }
         }
+        let ledger = try directory.openLedger(configuration.cache)
+        defer { ledger.shutdown() }
+        if let journal = ledger as? PurgeJournal, case .damaged(let proved) = journal.finding {
+            logger.warning(
+                "purge ledger: damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
+            )
+        }
         let accessLog = try openAccessLog()
         let node = Node(
             configuration: configuration, nodeID: Array(try directory.nodeID(configuration.nodeID).utf8),
-            accessLog: accessLog, disk: disk)
+            accessLog: accessLog, disk: disk, ledger: ledger)
         node.pulls.start()
         defer { node.pulls.shutdown() }
         let token =

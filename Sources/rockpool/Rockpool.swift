@@ -9,8 +9,16 @@ struct Rockpool: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rockpool",
         abstract: "An origin-pull CDN edge cache node.",
+        discussion: ClientFailure.exitCodes,
         version: Version.text,
-        subcommands: [ServeCommand.self, DemoCommand.self, CheckCommand.self, StatusCommand.self])
+        subcommands: [
+            ServeCommand.self, DemoCommand.self, CheckCommand.self,
+            StatusCommand.self,
+            TopCommand.self,
+            ExplainCommand.self,
+            PurgeCommand.self,
+            WarmCommand.self,
+        ])
 
     /// Signals that would end the process before its services listen for them are ignored first thing.
     static func main() async {

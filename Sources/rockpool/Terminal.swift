@@ -4,13 +4,45 @@ import Glibc
 enum Terminal {
     /// Writes a line to standard error.
     static func error(_ text: String) {
-        let line = Array((text + "\n").utf8)
-        _ = write(2, line, line.count)
+        write(text + "\n", to: 2)
     }
 
     /// Writes a line to standard output, at once.
-    static func say(_ text: String) {
-        let line = Array((text + "\n").utf8)
-        _ = write(1, line, line.count)
+    ///
+    /// - Returns: whether anybody still reads it.
+    @discardableResult
+    static func say(_ text: String) -> Bool {
+        write(text + "\n", to: 1)
+    }
+
+    /// Writes all of `text`.
+    ///
+    /// - Returns: whether the far end took it.
+    @discardableResult
+    static func write(_ text: String, to descriptor: CInt) -> Bool {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0, errno == EAGAIN {
+                var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&ready, 1, -1)
+                continue
+            }
+            guard count > 0 else { return false }
+            bytes = bytes.dropFirst(count)
+        }
+        return true
+    }
+
+    static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }
+
+    /// Columns and rows of the terminal at `descriptor`; 80 by 24 where it doesn't say.
+    static func size(_ descriptor: CInt) -> (columns: Int, rows: Int) {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+            return (80, 24)
+        }
+        return (Int(size.ws_col), Int(size.ws_row))
     }
 }

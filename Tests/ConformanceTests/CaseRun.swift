@@ -43,6 +43,7 @@ struct CaseRun {
         if let pause = step.pauseMilliseconds { try await Task.sleep(for: .milliseconds(pause)) }
         let before = origin.requestCount
         let asked = try prepare(step, origin)
+        let prediction = try await Prediction(of: step, by: node.node, dates)
         let response = try await send(step.request, node)
         if step.behind == true { try await origin.waitForAnswers(count: before + asked) }
         var problems: [String] = []
@@ -59,6 +60,7 @@ struct CaseRun {
             }
         }
         problems += check(response, step.expect)
+        problems += prediction?.problems(with: response) ?? []
         if !problems.isEmpty { problems.append("the answer was: \(response)") }
         return problems
     }

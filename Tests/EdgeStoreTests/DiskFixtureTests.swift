@@ -36,7 +36,7 @@ import Testing
             }
             let id = tier.bodyID(
                 key: key, secondaryKey: secondary, validator: StrongValidator(fields),
-                length: Int64(bodyBytes))
+                length: Int64(bodyBytes), pulledAt: .zero)
             return StoredResponse(
                 key: key,
                 metadata: StoredMetadata(

@@ -101,7 +101,8 @@ import Testing
 
     @Test func `a freshened response shares the body`() {
         let old = Fixture.whole(1, bodyBytes: 1_000)
-        let new = old.freshened(metadata: Fixture.metadata, fields: FieldSection(), head: old.head)
+        let new = old.freshened(
+            metadata: Fixture.metadata, fields: FieldSection(), head: old.head, pulledAt: .zero)
         let addresses = [old, new].map { $0.body.buffer.withUnsafeReadableBytes { $0.baseAddress } }
         #expect(addresses[0] == addresses[1])
         #expect(new.key == old.key && new.tags == old.tags && new.keyText == old.keyText)

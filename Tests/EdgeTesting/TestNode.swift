@@ -17,10 +17,12 @@ public final class TestNode: Sendable {
     ///
     /// - Parameters:
     ///   - volume: where the disk tier lies; nil for none.
+    ///   - purgeVolume: where the log of purges lies; without one it is forgotten.
     ///   - configure: changes to that configuration.
     public static func start(
         origin originURL: String, loops: Int = 1, limits: ConnectionLimits = ConnectionLimits(),
-        volume: (any DiskVolume)? = nil, _ configure: (inout NodeConfiguration) -> Void = { _ in }
+        volume: (any DiskVolume)? = nil, purgeVolume: (any DiskVolume)? = nil,
+        _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> TestNode {
         var configuration = NodeConfiguration.forSingleOrigin(url: originURL)
         configuration.cache.memoryBytes = 64 << 20
@@ -29,8 +31,11 @@ public final class TestNode: Sendable {
         let disk = try volume.map {
             try DiskTier(volume: $0, budgetBytes: configuration.cache.diskBytes, backlogBytes: 8 << 20)
         }
+        let ledger: any PurgeLedger =
+            try purgeVolume.map { try PurgeJournal(volume: $0) } ?? VolatilePurgeLedger(epoch: 1)
         let node = Node(
-            configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil, disk: disk)
+            configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil, disk: disk,
+            ledger: ledger)
         node.pulls.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let listener = Listener(node: node, group: group, limits: limits)
@@ -68,6 +73,7 @@ public final class TestNode: Sendable {
         try await onThread {
             self.node.pulls.shutdown()
             self.node.store.disk?.shutdown()
+            self.node.ledger.shutdown()
         }
     }
 
@@ -88,13 +94,14 @@ public final class TestNode: Sendable {
 public func withNode(
     script: @escaping ScriptedServer.Script, readsBodies: Bool = true, loops: Int = 1,
     limits: ConnectionLimits = ConnectionLimits(), volume: (any DiskVolume)? = nil,
+    purgeVolume: (any DiskVolume)? = nil,
     configure: (inout NodeConfiguration) -> Void = { _ in },
     _ body: (TestNode, ScriptedServer) async throws -> Void
 ) async throws {
     let origin = try ScriptedServer(readsBodies: readsBodies, script)
     defer { origin.stop() }
     let node = try await TestNode.start(
-        origin: origin.url, loops: loops, limits: limits, volume: volume, configure)
+        origin: origin.url, loops: loops, limits: limits, volume: volume, purgeVolume: purgeVolume, configure)
     do {
         try await body(node, origin)
     } catch {

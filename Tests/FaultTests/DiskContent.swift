@@ -63,7 +63,8 @@ struct Version {
     func bodyID(_ tier: DiskTier) -> Digest128 {
         let validator = hasValidator ? StrongValidator.entityTag(Array(tagText.utf8)) : nil
         return tier.bodyID(
-            key: slot.digest, secondaryKey: slot.secondaryKey, validator: validator, length: Int64(length))
+            key: slot.digest, secondaryKey: slot.secondaryKey, validator: validator, length: Int64(length),
+            pulledAt: .zero)
     }
 
     private var tagText: String { DiskContent.entityTag(content) }

@@ -435,7 +435,8 @@ struct TierBench {
         bench.tier.flush()
         let written = bench.tier.snapshot.bytesWritten
         let version = TierBench.version(1, 1, length: 60_000)
-        let new = old.freshened(metadata: version.metadata, fields: version.fields, head: version.head)
+        let new = old.freshened(
+            metadata: version.metadata, fields: version.fields, head: version.head, pulledAt: .zero)
         bench.tier.insert(new, isRefresh: true)
         bench.tier.flush()
         #expect(bench.number(1) == 1)
@@ -452,7 +453,7 @@ struct TierBench {
         ) -> Digest128 {
             let secondaryKey = slot?.secondaryKey
             return bench.tier.bodyID(
-                key: key, secondaryKey: secondaryKey, validator: validator, length: length)
+                key: key, secondaryKey: secondaryKey, validator: validator, length: length, pulledAt: .zero)
         }
         let ids = [
             id(key, nil, validator, 100), id(key, nil, validator, 101),

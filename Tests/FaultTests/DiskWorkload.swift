@@ -253,7 +253,8 @@ final class DiskWorkload {
         version.isPartial = version.isPartial || model.incomplete.contains(version.number)
         version.number = model.nextNumber
         version.metadata = randomMetadata()
-        let new = old.freshened(metadata: version.metadata, fields: version.fields, head: version.head)
+        let new = old.freshened(
+            metadata: version.metadata, fields: version.fields, head: version.head, pulledAt: .zero)
         store(version, new, isRefresh: true)
     }
 

@@ -230,6 +230,11 @@ enum ISOTime {
             + pad(parts.hour, 2) + [58] + pad(parts.minute, 2) + [58] + pad(parts.second, 2)
     }
 
+    /// `2026-11-21T05:12:30.123Z`
+    static func format(_ time: WallTime) -> [UInt8] {
+        toSecond(time) + [46] + pad(time.milliseconds - time.seconds * 1000, 3) + [90]
+    }
+
     /// `21/Nov/2026:05:12:30 +0000`
     static func common(_ time: WallTime) -> [UInt8] {
         let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

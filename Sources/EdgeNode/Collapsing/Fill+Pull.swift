@@ -65,11 +65,7 @@ extension Fill {
 
     private func staleInsteadOf(_ head: ResponseHead, _ stored: StoredResponse, _ now: WallTime) -> Reason? {
         guard [500, 502, 503, 504].contains(head.status) else { return nil }
-        let verdict = StalePolicy.decide(
-            stored.metadata, failure: .serverError(status: head.status), rules: plan.rules, now: now,
-            softPurgedAt: nil)
-        if case .allowed(let reason) = verdict { return reason }
-        return nil
+        return node.mayServeStale(stored, .serverError(status: head.status), plan.rules, now: now)
     }
 
     private func passHead(_ head: ResponseHead) -> FillHead {
@@ -202,7 +198,7 @@ extension Fill {
             merged, drop: drop, status: stored.metadata.status, receivedAt: now)
         switch verdict {
         case .storable(let metadata):
-            let fresh = node.freshened(stored, metadata: metadata, fields: fields)
+            let fresh = node.freshened(stored, metadata: metadata, fields: fields, plan: plan)
             if !state.withLock({ $0.isDiscarded }) {
                 node.store.replace(stored, with: fresh, isRefresh: true)
             }
@@ -211,7 +207,7 @@ extension Fill {
         case .notStorable(let reason):
             // The origin took its permission back: this client is served, nobody after it. A request's own
             // Authorization takes nothing back: what is stored came without it.
-            let last = node.freshened(stored, metadata: stored.metadata, fields: fields)
+            let last = node.freshened(stored, metadata: stored.metadata, fields: fields, plan: plan)
             if reason != .authorization { node.store.remove(stored) }
             answer(.revalidated(last))
         }
@@ -403,14 +399,10 @@ extension Fill {
     private func staleInsteadOf(_ failure: PullFailure, _ stored: StoredResponse, _ now: WallTime) -> Reason?
     {
         guard failure.side != .client else { return nil }
-        let kinds: [OriginFailure] =
-            failure.isUnreachable ? [.unreachable, .serverError(status: 504)] : [.serverError(status: 502)]
-        for kind in kinds {
-            let verdict = StalePolicy.decide(
-                stored.metadata, failure: kind, rules: plan.rules, now: now, softPurgedAt: nil)
-            if case .allowed(let reason) = verdict { return reason }
+        guard failure.isUnreachable else {
+            return node.mayServeStale(stored, .serverError(status: 502), plan.rules, now: now)
         }
-        return nil
+        return node.mayServeStaleUnreached(stored, plan.rules, now: now)
     }
 
     /// Wakes the readers of whatever came since the last time.

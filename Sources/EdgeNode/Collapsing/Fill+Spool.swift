@@ -50,7 +50,7 @@ extension Fill {
             head.part == nil || head.response.fields.contains(.contentLength), disk.admits(plan.key)
         else { return nil }
         let length = head.part?.completeLength ?? bytes
-        guard let id = node.bodyID(plan.key, head.clientFields, head.secondaryKey, length: length) else {
+        guard let id = node.bodyID(plan, head.clientFields, head.secondaryKey, length: length) else {
             return nil
         }
         return Spool(

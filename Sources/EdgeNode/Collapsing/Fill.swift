@@ -117,10 +117,18 @@ final class Fill: Sendable {
             case .streaming: (state.head, state.isKeeping || state.slab != nil)
             }
         }
-        guard isJoinable else { return false }
+        guard isJoinable, !isOutdated(head) else { return false }
         if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
         guard let hint else { return true }
         return SecondaryKey(rule: hint, request: plan.requestFields).matches(request)
+    }
+
+    /// Whether a purge has come since the pull was planned that may cover what it brings: requests from then on get
+    /// none of it.
+    private func isOutdated(_ head: FillHead?) -> Bool {
+        let tags = head.map { SurrogateKey.tags($0.response.fields) }
+        return node.store.stamps.verdict(pulledAt: plan.position, keyText: plan.keyText, tags: tags)
+            != .untouched
     }
 
     // MARK: Readers (on their event loop)

@@ -22,6 +22,8 @@ struct FillPlan: Sendable {
     var isHead: Bool
     var rules: CachingRules
     var origin: String
+    /// Where the log of purges stood when the pull was planned: a later purge covers what it brings.
+    var position: PurgePosition
     /// The stored response that this pull validates, or that may be served stale should it fail.
     var stored: StoredResponse?
     /// The range that the pull asks for; nil where it asks for the whole.

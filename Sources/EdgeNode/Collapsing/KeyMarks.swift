@@ -66,11 +66,13 @@ final class KeyMarks: Sendable {
     }
 
     /// The standing of `key`; a ``Standing/probe`` is given to one caller and then held for a back-off.
-    func standing(_ key: Digest128, now: MonotonicTime) -> Standing {
+    ///
+    /// - Parameter isTrial: leaves the probe to another.
+    func standing(_ key: Digest128, now: MonotonicTime, isTrial: Bool = false) -> Standing {
         marks.withLock { marks in
             guard let failure = marks.failures[key] else { return .unmarked }
             if failure.nextProbe > now { return .backingOff(failure.kind) }
-            marks.failures[key]?.nextProbe = now + failure.backOffMilliseconds
+            if !isTrial { marks.failures[key]?.nextProbe = now + failure.backOffMilliseconds }
             return .probe(failure.kind)
         }
     }

@@ -17,11 +17,13 @@ final class OutageDetector: Sendable {
     private let origins = Mutex<[String: OriginState]>([:])
 
     /// The standing of an origin; see ``KeyMarks/Standing``.
-    func standing(_ origin: String, now: MonotonicTime) -> KeyMarks.Standing {
+    func standing(
+        _ origin: String, now: MonotonicTime, isTrial: Bool = false
+    ) -> KeyMarks.Standing {
         origins.withLock { origins in
             guard let state = origins[origin], state.isDown else { return .unmarked }
             if state.nextProbe > now { return .backingOff(.unreachable) }
-            origins[origin]?.nextProbe = now + state.backOffMilliseconds
+            if !isTrial { origins[origin]?.nextProbe = now + state.backOffMilliseconds }
             return .probe(.unreachable)
         }
     }

@@ -50,6 +50,11 @@ public final class Site: Sendable {
                 rules: configuration.rules, site: configuration, maxResponseBytes: maxResponseBytes) : nil
     }
 
+    /// The rules that apply to a request for `path`, in their order.
+    func matching(path: ArraySlice<UInt8>) -> [RuleConfiguration] {
+        zip(configuration.rules, globs).filter { $1?.matches(path) ?? true }.map(\.0)
+    }
+
     /// What the rules say about a request for `path`, whose octets are matched as they came.
     public func resolve(path: ArraySlice<UInt8>) -> ResolvedRules {
         if let constant { return constant }

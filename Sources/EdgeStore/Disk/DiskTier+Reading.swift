@@ -11,12 +11,23 @@ extension DiskTier {
     public func mayHold(_ key: Digest128) -> Bool { index.contains(key) }
 
     /// Reads what is stored under `key`. The completion is called on another thread.
-    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([Loaded]) -> Void) {
-        if !readers.submit({ completion(self.loadNow(key)) }) { completion([]) }
+    ///
+    /// - Parameter isWanted: what is not wanted any more is removed.
+    public func load(
+        _ key: Digest128, isWanted: @escaping @Sendable (StoredResponse) -> Bool = { _ in true },
+        _ completion: @escaping @Sendable ([Loaded]) -> Void
+    ) {
+        if !readers.submit({ completion(self.loadNow(key, isWanted)) }) { completion([]) }
     }
 
-    func loadNow(_ key: Digest128) -> [Loaded] {
-        let loaded = index.find(key).compactMap { read($0) }
+    func loadNow(_ key: Digest128, _ isWanted: (StoredResponse) -> Bool = { _ in true }) -> [Loaded] {
+        let loaded = index.find(key).compactMap { entry in
+            read(entry).flatMap { found -> Loaded? in
+                if isWanted(found.response) { return found }
+                _ = forget(entry)
+                return nil
+            }
+        }
         if loaded.isEmpty { counters.misses.add(1) } else { counters.hits.add(1) }
         return loaded
     }
@@ -57,13 +68,24 @@ extension DiskTier {
 
     /// A record that does not prove itself is forgotten, if it is still the one that the index has.
     func discard(_ entry: DiskIndexEntry) {
-        guard index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location) != nil
-        else {
-            return
+        if forget(entry) { counters.damagedRecords.add(1) }
+    }
+
+    /// Takes a record out of the index if it is still the one there; false where it is not.
+    private func forget(_ entry: DiskIndexEntry) -> Bool {
+        guard entry.kind == .response else {
+            return index.remove(entry.key, variant: entry.variant, kind: entry.kind, at: entry.location)
+                != nil
         }
-        counters.damagedRecords.add(1)
-        // A later removal would find nothing to journal, and the next start would find the record again.
-        if entry.kind == .response { journal(.removeVariant, entry.key, entry.variant) }
+        var isForgotten = false
+        // Journaled in one step with its removal: a later one would find nothing to journal, and the next start would
+        // find the record again; and no newer one may come in between and be taken for it.
+        removeNow(.removeVariant, entry.key, entry.variant) { _ in
+            isForgotten =
+                index.remove(entry.key, variant: entry.variant, kind: .response, at: entry.location) != nil
+            return isForgotten
+        }
+        return isForgotten
     }
 
     // MARK: Blocks
@@ -77,8 +99,12 @@ extension DiskTier {
     }
 
     /// The identity of a body's blocks; see ``DiskBlocks``.
+    ///
+    /// - Parameter position: where the log of purges stood when the pull began. Blocks from before a purge are never
+    ///   taken for blocks from after it, also where the origin changed its bytes and kept their validator.
     public func bodyID(
-        key: Digest128, secondaryKey: SecondaryKey?, validator: StrongValidator?, length: Int64
+        key: Digest128, secondaryKey: SecondaryKey?, validator: StrongValidator?, length: Int64,
+        pulledAt position: PurgePosition
     ) -> Digest128 {
         guard let validator else {
             var generator = SystemRandomNumberGenerator()
@@ -89,6 +115,10 @@ extension DiskTier {
         text.append(ResponseCoding.variant(secondaryKey, seed: seed))
         text.append(length)
         text.append(UInt32(blockBytes))
+        if position != .zero {
+            text.append(position.epoch)
+            text.append(position.number)
+        }
         text.append(raw: validator.fieldValue)
         return seed.digest(text.bytes)
     }

@@ -231,7 +231,7 @@ public final class DiskTier: Sendable {
 
     /// Takes something out of the index and out of what waits, in one step as far as the writer can see, and has it
     /// journaled where there was anything.
-    private func removeNow(
+    func removeNow(
         _ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32,
         _ removal: (inout DiskQueue) -> Bool
     ) {

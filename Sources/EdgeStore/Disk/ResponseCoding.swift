@@ -13,9 +13,6 @@ struct ResponseCoding {
         var blockBytes: Int
     }
 
-    /// Room for the position in the ledger of purges at which the pull began: epoch and number.
-    private static let reservedBytes = 16
-
     static func encode(_ response: StoredResponse, _ body: Body) -> [UInt8] {
         var writer = ByteWriter(capacity: 512 + response.head.count * 2 + response.keyText.count)
         let metadata = response.metadata
@@ -31,7 +28,8 @@ struct ResponseCoding {
         writer.append(body.length)
         writer.append(body.id ?? Digest128(high: 0, low: 0))
         writer.append(UInt32(body.blockBytes))
-        writer.append(raw: repeatElement(0, count: reservedBytes))
+        writer.append(response.pulledAt.epoch)
+        writer.append(response.pulledAt.number)
         append(response.keyText, to: &writer)
         append(response.head, to: &writer)
         append(response.fields, to: &writer)
@@ -55,7 +53,8 @@ struct ResponseCoding {
             let initialAge = reader.read(Int64.self), let lifetime = reader.read(Int64.self),
             let staleIfError = reader.read(Int64.self), let staleWhileRevalidate = reader.read(Int64.self),
             let length = reader.read(Int64.self), let id = reader.readDigest(),
-            let blockBytes = reader.read(UInt32.self), reader.read(count: reservedBytes) != nil,
+            let blockBytes = reader.read(UInt32.self), let epoch = reader.read(UInt64.self),
+            let number = reader.read(UInt64.self),
             let keyText = readBytes(&reader), let head = readBytes(&reader), let fields = readFields(&reader),
             let tagCount = reader.read(UInt32.self)
         else { return nil }
@@ -84,7 +83,7 @@ struct ResponseCoding {
             staleWhileRevalidateMilliseconds: staleWhileRevalidate == .min ? nil : staleWhileRevalidate)
         return StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
-            keyText: keyText, body: body)
+            keyText: keyText, body: body, pulledAt: PurgePosition(epoch: epoch, number: number))
     }
 
     /// What tells the variants of a key apart in the index; 0 where the response has no Vary. Two that share it take

@@ -26,6 +26,8 @@ public final class StoredResponse: Sendable {
     public let body: StoredBody
     /// The identity of the body's blocks on disk, where it has any; see ``DiskBlocks``.
     public let bodyID: Digest128?
+    /// Where the log of purges stood when its pull began.
+    public let pulledAt: PurgePosition
     /// Everything that is held for the response: body storage, head, fields, key, headers of allocations,
     /// and its share of the index and of the eviction order.
     public let chargedBytes: Int
@@ -36,12 +38,18 @@ public final class StoredResponse: Sendable {
     private let slotNumber = Atomic<Int32>(-1)
     /// Seconds of monotonic time when it came in. Written under the ledger lock.
     private let residentSince = Atomic<UInt32>(0)
+    /// The version of the purge stamps at which no purge hid this; see ``PurgeStamps/version``. A second thread that
+    /// looks at the same time finds the same.
+    private let checked = Atomic<UInt64>(0)
+    /// Milliseconds of the soft purge that covers this; 0: none.
+    private let softPurged = Atomic<Int64>(0)
 
     /// A stored response; what it is charged follows from its parts.
     public convenience init(
         key: Digest128, metadata: StoredMetadata, fields: FieldSection, head: [UInt8],
         secondaryKey: SecondaryKey?,
-        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128? = nil
+        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128? = nil,
+        pulledAt: PurgePosition = .zero
     ) {
         let charged =
             Self.fixedBytes + body.heldBytes + ExactStorage.heldArrayBytes(head.capacity)
@@ -51,7 +59,7 @@ public final class StoredResponse: Sendable {
             + Self.heldBytes(secondaryKey)
         self.init(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
-            keyText: keyText, body: body, bodyID: bodyID, chargedBytes: charged)
+            keyText: keyText, body: body, bodyID: bodyID, pulledAt: pulledAt, chargedBytes: charged)
     }
 
     /// A stored response of a declared weight, for replays of traces whose bodies are never made.
@@ -61,13 +69,15 @@ public final class StoredResponse: Sendable {
         self.init(
             key: key, metadata: metadata, fields: FieldSection(), head: [], secondaryKey: secondaryKey,
             tags: [],
-            keyText: [], body: .memory(ByteBuffer()), bodyID: nil, chargedBytes: declaredBytes)
+            keyText: [], body: .memory(ByteBuffer()), bodyID: nil, pulledAt: .zero,
+            chargedBytes: declaredBytes)
     }
 
     private init(
         key: Digest128, metadata: StoredMetadata, fields: FieldSection, head: [UInt8],
         secondaryKey: SecondaryKey?,
-        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128?, chargedBytes: Int
+        tags: [[UInt8]], keyText: [UInt8], body: StoredBody, bodyID: Digest128?,
+        pulledAt: PurgePosition, chargedBytes: Int
     ) {
         precondition(chargedBytes > 0)
         self.key = key
@@ -79,19 +89,51 @@ public final class StoredResponse: Sendable {
         self.keyText = keyText
         self.body = body
         self.bodyID = bodyID
+        self.pulledAt = pulledAt
         self.chargedBytes = chargedBytes
     }
 
     /// This response as a 304 freshened it (RFC 9111 3.2): new fields, the same body without a copy.
-    public func freshened(metadata: StoredMetadata, fields: FieldSection, head: [UInt8]) -> StoredResponse {
+    ///
+    /// - Parameter pulledAt: where the log of purges stood when the validation began; that is what it vouches for.
+    public func freshened(
+        metadata: StoredMetadata, fields: FieldSection, head: [UInt8], pulledAt: PurgePosition
+    ) -> StoredResponse {
         StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
-            keyText: keyText, body: body, bodyID: bodyID)
+            keyText: keyText, body: body, bodyID: bodyID, pulledAt: pulledAt)
     }
 
     /// Whether its body lies on disk, so that memory need not hold it.
     public var isOnDisk: Bool {
         if case .sparse(let body) = body { body.blocks != nil } else { false }
+    }
+
+    // MARK: - Purges
+
+    /// The version of the purge stamps that it was last compared with.
+    var checkedVersion: UInt64 { checked.load(ordering: .acquiring) }
+
+    /// The soft purge that covers it, as far as was looked.
+    var softPurgedAt: WallTime? {
+        let time = softPurged.load(ordering: .relaxed)
+        return time == 0 ? nil : WallTime(milliseconds: time)
+    }
+
+    func noteChecked(at version: UInt64, softPurgedAt time: WallTime?) {
+        if let time {
+            // Of several soft purges the first counts: it has been stale since then.
+            let known = softPurged.load(ordering: .relaxed)
+            softPurged.store(
+                known == 0 ? time.milliseconds : min(known, time.milliseconds), ordering: .relaxed)
+        }
+        checked.store(version, ordering: .releasing)
+    }
+
+    /// Whether no purge covers it at that version of the stamps, as far as is known without looking.
+    @inline(__always)
+    public func isUntouched(at version: UInt64) -> Bool {
+        checked.load(ordering: .acquiring) == version && softPurged.load(ordering: .relaxed) == 0
     }
 
     // MARK: - What the tier notes
@@ -138,8 +180,8 @@ public final class StoredResponse: Sendable {
     /// The stored properties in their order, for the size of an instance beyond its header of 16 bytes.
     private typealias Properties = (
         Digest128, StoredMetadata, FieldSection, [UInt8], SecondaryKey?, [[UInt8]], [UInt8], StoredBody,
-        Digest128?, Int,
-        UInt8, Int32, UInt32
+        Digest128?, PurgePosition, Int,
+        UInt8, Int32, UInt32, UInt64, Int64
     )
 
     private static func heldBytes(_ tags: [[UInt8]]) -> Int {

@@ -7,7 +7,7 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Check a configuration file; exit 0, or 1 with what is wrong and where.")
 
-    @Argument(help: "The YAML file.")
+    @Argument(help: "The YAML file.", completion: .file(extensions: ["yaml", "yml"]))
     var file: String
 
     func run() throws {

@@ -16,7 +16,7 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The admin listener. Port 0 takes a free one.", valueName: "HOST:PORT"))
     var admin = "127.0.0.1:8081"
 
-    @Option(help: ArgumentHelp("The folder of the site.", valueName: "DIR"))
+    @Option(help: ArgumentHelp("The folder of the site.", valueName: "DIR"), completion: .directory)
     var site = "fixtures/site"
 
     func run() async throws {

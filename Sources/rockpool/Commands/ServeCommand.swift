@@ -11,7 +11,9 @@ struct ServeCommand: AsyncParsableCommand {
         help: ArgumentHelp("The origin's base URL; the node serves every host from it.", valueName: "URL"))
     var origin: String?
 
-    @Option(help: ArgumentHelp("A configuration file instead of --origin.", valueName: "FILE"))
+    @Option(
+        help: ArgumentHelp("A configuration file instead of --origin.", valueName: "FILE"),
+        completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
     @Option(
@@ -22,10 +24,14 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The admin listener. Default 127.0.0.1:8081.", valueName: "HOST:PORT"))
     var admin: String?
 
-    @Option(help: ArgumentHelp("A file with the admin API's bearer token.", valueName: "FILE"))
+    @Option(
+        help: ArgumentHelp("A file with the admin API's bearer token.", valueName: "FILE"),
+        completion: .file())
     var adminTokenFile: String?
 
-    @Option(help: ArgumentHelp("The cache directory. Default ./rockpool-cache.", valueName: "DIR"))
+    @Option(
+        help: ArgumentHelp("The cache directory. Default ./rockpool-cache.", valueName: "DIR"),
+        completion: .directory)
     var cacheDir: String?
 
     @Option(help: ArgumentHelp("Memory for stored responses. Default 256MiB.", valueName: "SIZE"))
@@ -35,7 +41,8 @@ struct ServeCommand: AsyncParsableCommand {
     var disk: String?
 
     @Option(
-        help: ArgumentHelp("The access log: a file, - for standard output, or off.", valueName: "FILE|-|off"))
+        help: ArgumentHelp("The access log: a file, - for standard output, or off.", valueName: "FILE|-|off"),
+        completion: .file())
     var accessLog: String?
 
     func run() async throws {

@@ -1,0 +1,56 @@
+/// `uri-host [":" port]` (RFC 9110 4.2, 7.2), without userinfo.
+public enum AuthorityReader {
+    /// Whether `bytes` are a host with an optional port.
+    public static func isValid(_ bytes: [UInt8]) -> Bool { isValid(bytes.span, 0..<bytes.count) }
+
+    static func isValid(_ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var index = range.lowerBound
+        let end = range.upperBound
+        guard index < end else { return false }
+        if text[index] == UInt8(ascii: "[") {
+            index += 1
+            let start = index
+            while index < end,
+                Octet.hexValue(text[index]) != nil || text[index] == Octet.colon
+                    || text[index] == UInt8(ascii: ".")
+            { index += 1 }
+            guard index < end, index - start >= 2, text[index] == UInt8(ascii: "]") else { return false }
+            index += 1
+        } else {
+            let start = index
+            while index < end, isNameOctet(text[index]) { index += 1 }
+            guard index > start else { return false }
+        }
+        if index == end { return true }
+        guard text[index] == Octet.colon, end - index <= 6 else { return false }
+        var port = 0
+        for digit in (index + 1)..<end {
+            guard Octet.isDigit(text[digit]) else { return false }
+            port = port * 10 + Int(text[digit] &- 48)
+        }
+        return port <= 65_535
+    }
+
+    /// unreserved, sub-delims and percent (RFC 3986 3.2.2).
+    @inline(__always)
+    private static func isNameOctet(_ byte: UInt8) -> Bool {
+        if Octet.lower(byte) &- 97 < 26 || Octet.isDigit(byte) { return true }
+        switch byte {
+        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "!"),
+            UInt8(ascii: "$"), UInt8(ascii: "&"), UInt8(ascii: "'"), UInt8(ascii: "("), UInt8(ascii: ")"),
+            UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: ";"), UInt8(ascii: "="), UInt8(ascii: "%"):
+            return true
+        default: return false
+        }
+    }
+
+    /// Whether two authorities are the same but for the case of their letters.
+    static func equal(_ text: Span<UInt8>, _ left: Range<Int>, _ right: Range<Int>) -> Bool {
+        guard left.count == right.count else { return false }
+        for offset in 0..<left.count
+        where Octet.lower(text[left.lowerBound + offset]) != Octet.lower(text[right.lowerBound + offset]) {
+            return false
+        }
+        return true
+    }
+}

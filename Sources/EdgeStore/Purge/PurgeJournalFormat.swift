@@ -1,0 +1,158 @@
+import EdgePrimitives
+
+/// The bytes of a purge journal: a header, then entries one behind the other, each with a checksum that also covers
+/// the header's and so belongs to this file alone. Little-endian.
+///
+/// | octets | header |
+/// |---|---|
+/// | 8 | magic and version, `RPPURGE1` |
+/// | 8 | epoch |
+/// | 8, 8 | floor, an epoch and a number: what was pulled before it is hidden |
+/// | 8 | number of the newest purge when the file was written |
+/// | 4 | CRC-32C of the above |
+///
+/// | octets | entry |
+/// |---|---|
+/// | 4 | length of what follows the checksum |
+/// | 4 | CRC-32C of the length and of what follows, continuing from the header's |
+/// | 8 | number within the epoch, rising |
+/// | 8 | time in milliseconds since 1970 |
+/// | 1 | scope |
+/// | 1 | 1: soft |
+/// | 4, n | what it covers, canonical |
+/// | 4, n | what the caller named, UTF-8 |
+/// | 4, n | the caller's address, UTF-8 |
+enum PurgeJournalFormat {
+    static let headerBytes = 44
+    private static let magic: UInt64 = 0x3145_4752_5550_5052
+    private static let largestEntryBytes = 64 + 3 * Purge.largestValueBytes
+
+    struct Header: Equatable {
+        var epoch: UInt64
+        var floor: PurgePosition
+        var number: UInt64
+
+        var head: PurgePosition { PurgePosition(epoch: epoch, number: number) }
+    }
+
+    struct Content: Equatable {
+        var header: Header
+        var entries: [PurgeEntry]
+        /// Whether everything up to the end of the file is proved.
+        var isWhole: Bool
+        /// The proved bytes.
+        var bytes: Int64
+    }
+
+    static func encode(_ header: Header) -> [UInt8] {
+        var writer = ByteWriter(capacity: headerBytes)
+        writer.append(magic)
+        writer.append(header.epoch)
+        writer.append(header.floor.epoch)
+        writer.append(header.floor.number)
+        writer.append(header.number)
+        writer.appendChecksum()
+        return writer.bytes
+    }
+
+    static func encode(_ entry: PurgeEntry, in header: Header) -> [UInt8] {
+        let (scope, covered) = code(entry.purge.scope)
+        var payload = ByteWriter(capacity: 64 + 2 * covered.count)
+        payload.append(entry.position.number)
+        payload.append(entry.time.milliseconds)
+        payload.append(scope)
+        payload.append(UInt8(entry.purge.isSoft ? 1 : 0))
+        for bytes in [covered, Array(entry.purge.value.utf8), Array(entry.purge.client.utf8)] {
+            payload.append(UInt32(bytes.count))
+            payload.append(raw: bytes)
+        }
+        var writer = ByteWriter(capacity: payload.bytes.count + 8)
+        let length = UInt32(payload.bytes.count)
+        writer.append(length)
+        writer.append(checksum(length, payload.bytes, in: header))
+        writer.append(raw: payload.bytes)
+        return writer.bytes
+    }
+
+    /// Reads a journal. One whose header is not proved is of epoch 0 and not whole.
+    static func decode(_ bytes: UnsafeRawBufferPointer) -> Content {
+        var reader = ByteReader(bytes)
+        guard reader.read(UInt64.self) == magic, let epoch = reader.read(UInt64.self),
+            let floorEpoch = reader.read(UInt64.self), let floorNumber = reader.read(UInt64.self),
+            let number = reader.read(UInt64.self), reader.isProved()
+        else {
+            let unknown = Header(epoch: 0, floor: .zero, number: 0)
+            return Content(header: unknown, entries: [], isWhole: false, bytes: 0)
+        }
+        let header = Header(
+            epoch: epoch, floor: PurgePosition(epoch: floorEpoch, number: floorNumber), number: number)
+        var content = Content(header: header, entries: [], isWhole: false, bytes: Int64(reader.offset))
+        var last: UInt64 = 0
+        while reader.offset < bytes.count {
+            guard let entry = readEntry(&reader, in: header), entry.position.number > last else {
+                return content
+            }
+            last = entry.position.number
+            content.entries.append(entry)
+            content.bytes = Int64(reader.offset)
+        }
+        content.isWhole = true
+        return content
+    }
+
+    private static func readEntry(_ reader: inout ByteReader, in header: Header) -> PurgeEntry? {
+        guard let length = reader.read(UInt32.self), length <= largestEntryBytes,
+            let expected = reader.read(UInt32.self), let payload = reader.read(count: Int(length)),
+            checksum(length, Array(payload), in: header) == expected
+        else { return nil }
+        var fields = ByteReader(payload)
+        guard let number = fields.read(UInt64.self), let time = fields.read(Int64.self),
+            let scopeCode = fields.read(UInt8.self), let soft = fields.read(UInt8.self), soft < 2,
+            let covered = readBytes(&fields), let value = readBytes(&fields),
+            let client = readBytes(&fields), let scope = scope(scopeCode, covered)
+        else { return nil }
+        return PurgeEntry(
+            position: PurgePosition(epoch: header.epoch, number: number),
+            time: WallTime(milliseconds: time),
+            purge: Purge(
+                scope: scope, isSoft: soft == 1, value: String(decoding: value, as: UTF8.self),
+                client: String(decoding: client, as: UTF8.self)))
+    }
+
+    private static func readBytes(_ reader: inout ByteReader) -> [UInt8]? {
+        guard let count = reader.read(UInt32.self), let bytes = reader.read(count: Int(count)) else {
+            return nil
+        }
+        return Array(bytes)
+    }
+
+    private static func checksum(_ length: UInt32, _ payload: [UInt8], in header: Header) -> UInt32 {
+        var start = ByteWriter(capacity: headerBytes + 4)
+        start.append(raw: encode(header))
+        start.append(length)
+        return CRC32C.checksum(payload, continuing: CRC32C.checksum(start.bytes))
+    }
+
+    private static func code(_ scope: PurgeScope) -> (UInt8, [UInt8]) {
+        switch scope {
+        case .url(let key): (1, key)
+        case .anyQuery(let key): (2, key)
+        case .prefix(let key): (3, key)
+        case .host(let host): (4, host)
+        case .tag(let tag): (5, tag)
+        case .all: (6, [])
+        }
+    }
+
+    private static func scope(_ code: UInt8, _ covered: [UInt8]) -> PurgeScope? {
+        switch code {
+        case 1: .url(covered)
+        case 2: .anyQuery(covered)
+        case 3: .prefix(covered)
+        case 4: .host(covered)
+        case 5: .tag(covered)
+        case 6: covered.isEmpty ? .all : nil
+        default: nil
+        }
+    }
+}
