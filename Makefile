@@ -10,7 +10,7 @@ JOBS ?= $(shell nproc)
 
 # What a build needs, what it can use, and what only the tests and the benchmarks need. Debian and Ubuntu names.
 BUILD_PACKAGES := libcurl4-openssl-dev zlib1g-dev pkg-config libnghttp2-dev libbrotli-dev
-TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc
+TEST_PACKAGES := curl nginx-light wget python3 python3.11-doc prometheus
 BENCH_PACKAGES := nginx-light wrk python3 util-linux
 DASHBOARD_PACKAGES := chromium fonts-dejavu-core python3 python3-websocket
 
@@ -23,9 +23,9 @@ TEST = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) test
 RELEASE = .build/release/rockpool
 
 # $(call install,packages): installs those that are missing, and does nothing when none is. The tests start an nginx
-# of their own, so Debian's service must not come up by itself and take port 80: where systemd runs, a service that
-# is not there yet is masked before its package comes (`systemctl unmask nginx` undoes it); one that is there already
-# is left alone. In containers without systemd the package starts nothing.
+# of their own, and of Prometheus they use promtool, so Debian's services must not come up by themselves and take
+# ports: where systemd runs, a service that is not there yet is masked before its package comes (`systemctl unmask
+# nginx` undoes it); one that is there already is left alone. In containers without systemd the package starts nothing.
 define install
 @missing=""; \
 for package in $(1); do \
@@ -40,8 +40,11 @@ if [ -n "$$missing" ]; then \
 			echo "Packages are missing. As root: apt-get install$$missing" >&2; exit 1; fi; \
 		root=(sudo env); fi; \
 	echo "Installing:$$missing"; \
-	if [[ "$$missing" == *nginx* && -d /run/systemd/system ]] && ! systemctl cat nginx.service >/dev/null 2>&1; then \
-		"$${root[@]}" systemctl mask nginx.service; fi; \
+	for service in nginx prometheus; do \
+		if [[ "$$missing" == *$$service* && -d /run/systemd/system ]] && \
+			! systemctl cat "$$service.service" >/dev/null 2>&1; then \
+			"$${root[@]}" systemctl mask "$$service.service"; fi; \
+	done; \
 	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get update -qq; \
 	"$${root[@]}" DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 fi
@@ -62,12 +65,18 @@ completions: build ## completions of the command line for bash, zsh and fish, in
 	$(RELEASE) --generate-completion-script zsh >.build/completions/_rockpool
 	$(RELEASE) --generate-completion-script fish >.build/completions/rockpool.fish
 
-test: libraries test-tools ## unit and end-to-end tests, a documentation tree mirrored through the node, kill -9
+test: libraries test-tools dashboard-tools ## all tests: units, end to end, a mirrored tree, kill -9, command line, page
 	$(BUILD) --build-tests
 	$(BUILD) -c release --product rockpool
 	$(TEST)
 	Tests/Mirror/mirror.sh $(RELEASE)
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 12
+	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
+	python3 Tests/CommandLine/commands.py --binary $(RELEASE)
+	/usr/bin/python3 Tests/Dashboard/dashboard.py --binary $(RELEASE)
+
+monitoring-test: build test-tools ## metrics, status, alerts, dashboard and access log of a running node (5 s)
+	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
 
 command-test: build test-tools ## every subcommand of the binary from outside; COMMAND_OPTIONS="-k Warm -v"
 	python3 Tests/CommandLine/commands.py --binary $(RELEASE) $(COMMAND_OPTIONS)

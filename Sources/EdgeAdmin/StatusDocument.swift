@@ -63,6 +63,59 @@ public struct StatusDocument: Codable, Sendable {
     public struct Requests: Codable, Sendable {
         public var total: UInt64
         public var byOutcome: [String: UInt64]
+        /// All sites together.
+        public var byReason: [Reasoned]
+        /// Body bytes sent to clients.
+        public var bodyBytes: UInt64
+        /// Requests that could not be read; `total` is without them.
+        public var refused: UInt64
+    }
+
+    public struct Reasoned: Codable, Sendable {
+        public var outcome: String
+        public var reason: String
+        public var count: UInt64
+    }
+
+    /// Since the start.
+    public struct Latencies: Codable, Sendable {
+        /// Plain hits from memory, one in 16 timed: from the bytes being read to the answer handed to the socket.
+        public var hit: Latency
+        /// Origin pulls, to the first byte of the answer.
+        public var pull: Latency
+    }
+
+    /// The quantiles are null where nothing was timed.
+    public struct Latency: Codable, Sendable {
+        public var count: UInt64
+        public var p50Microseconds: Int64?
+        public var p90Microseconds: Int64?
+        public var p99Microseconds: Int64?
+    }
+
+    public struct Connections: Codable, Sendable {
+        public var open: UInt64
+        public var accepted: UInt64
+    }
+
+    public struct LoopLag: Codable, Sendable {
+        /// Since the start.
+        public var p99: Int64
+        /// Of the last minute.
+        public var max: Int64
+    }
+
+    /// What costs the origin most, from about the last hour; an estimate.
+    public struct TopMissed: Codable, Sendable {
+        /// Host and path, without scheme and query.
+        public var url: String
+        /// Of the last such request.
+        public var reason: String
+        public var count: UInt64
+    }
+
+    public struct AccessLog: Codable, Sendable {
+        public var droppedLines: UInt64
     }
 
     public var version: String
@@ -74,13 +127,19 @@ public struct StatusDocument: Codable, Sendable {
     public var tiers: [Tier]
     public var origins: [Origin]
     public var purges: PurgeOverview
+    public var latency: Latencies
+    public var connections: Connections
+    public var loopLagMicroseconds: LoopLag
+    public var topMisses: [TopMissed]
+    public var accessLog: AccessLog
 
     init(_ node: Node, version: String) {
         self.version = version
         self.node = String(decoding: node.nodeID, as: UTF8.self)
         uptimeSeconds = max(0, SystemClock.wall().seconds - node.started.seconds)
         draining = node.isDraining
-        requests = Self.requests(node)
+        let counts = NodeCounts(node)
+        requests = Self.requests(counts)
         fills = node.fillCount
         tiers = [Self.memory(node)]
         if let disk = node.store.disk { tiers.append(Self.disk(disk, seconds: uptimeSeconds)) }
@@ -91,6 +150,26 @@ public struct StatusDocument: Codable, Sendable {
                 lastFailure: server.lastFailure)
         }
         purges = node.purgeOverview(limit: 20)
+        let pulls = node.pulls.timings().reduce(LatencyHistogram.Snapshot()) {
+            $0 + $1.timings.firstByte.snapshot
+        }
+        latency = Latencies(hit: Self.latency(counts.hitLatency), pull: Self.latency(pulls))
+        connections = Connections(open: counts.connectionsOpen, accepted: counts.connectionsAccepted)
+        loopLagMicroseconds = LoopLag(
+            p99: (counts.loopLag.quantile(0.99) ?? 0) / 1000, max: counts.maxLoopLag / 1000)
+        topMisses = node.topMisses(20).map { miss in
+            TopMissed(
+                url: String(decoding: miss.url, as: UTF8.self), reason: miss.reason?.rawValue ?? "none",
+                count: miss.count)
+        }
+        accessLog = AccessLog(droppedLines: node.accessLog?.droppedLines ?? 0)
+    }
+
+    private static func latency(_ histogram: LatencyHistogram.Snapshot) -> Latency {
+        Latency(
+            count: histogram.count, p50Microseconds: histogram.quantile(0.5).map { $0 / 1000 },
+            p90Microseconds: histogram.quantile(0.9).map { $0 / 1000 },
+            p99Microseconds: histogram.quantile(0.99).map { $0 / 1000 })
     }
 
     private static func memory(_ node: Node) -> Tier {
@@ -128,14 +207,22 @@ public struct StatusDocument: Codable, Sendable {
                     foreignFiles: found.foreignFiles, milliseconds: found.milliseconds)))
     }
 
-    private static func requests(_ node: Node) -> Requests {
-        var byOutcome: [String: UInt64] = [:]
-        let reasons = Reason.allCases.map(Optional.some) + [nil]
-        for outcome in RequestOutcome.allCases {
-            byOutcome[outcome.label] = node.counters.reduce(0) { sum, loop in
-                reasons.reduce(sum) { $0 + loop.requests(outcome, $1) }
+    private static func requests(_ counts: NodeCounts) -> Requests {
+        var byOutcome = Dictionary(
+            uniqueKeysWithValues: RequestOutcome.allCases.map { ($0.label, UInt64(0)) })
+        var byReason: [Reasoned] = []
+        for row in counts.requests {
+            let (outcome, reason) = (row.outcome.label, row.reason?.rawValue ?? "none")
+            byOutcome[outcome, default: 0] += row.count
+            if let known = byReason.firstIndex(where: { $0.outcome == outcome && $0.reason == reason }) {
+                byReason[known].count += row.count
+            } else {
+                byReason.append(Reasoned(outcome: outcome, reason: reason, count: row.count))
             }
         }
-        return Requests(total: byOutcome.values.reduce(0, +), byOutcome: byOutcome)
+        byReason.sort { ($1.count, $0.outcome, $0.reason) < ($0.count, $1.outcome, $1.reason) }
+        return Requests(
+            total: byOutcome.values.reduce(0, +), byOutcome: byOutcome, byReason: byReason,
+            bodyBytes: counts.bodyBytesTotal, refused: counts.refusedTotal)
     }
 }

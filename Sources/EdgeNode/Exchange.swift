@@ -405,6 +405,7 @@ public final class Exchange: @unchecked Sendable {
         var writer = head
         writer.finish(keepAlive: keepAlive, minorVersion: request.head.minorVersion)
         record.status = status
+        record.headSent = SystemClock.monotonic()
         delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))
         phase = .delivering(delivery)
         pump()

@@ -107,6 +107,7 @@ extension LoopContext {
         case .leader(let fill):
             return fill.attach(exchange) ? started(fill) : nil
         case .follower(let fill):
+            counters.followersJoined.add(1)
             if fill.attach(exchange) { return fill }
             // Its beginning is gone: a pull of our own.
             let own = Fill(plan: plan(request, purpose), node: node)

@@ -14,7 +14,8 @@ public final class LoopContext {
     private var configurationNumber: UInt64
     private var keyText: [UInt8] = []
     private let seed: DigestSeed
-    private let logsAccess: Bool
+    /// This loop's way into the access log; nil where there is none.
+    let accessLane: AccessLane?
     /// The memory tier at hand: a plain hit goes through nothing else.
     private let memory: MemoryTier
     private let stamps: PurgeStamps
@@ -31,9 +32,10 @@ public final class LoopContext {
         sites = node.sites
         memory = node.store.memory
         stamps = node.store.stamps
-        logsAccess = node.accessLog != nil
+        accessLane = node.accessLog?.lane()
         keyText.reserveCapacity(1024)
         node.register(self)
+        counters.lag.measure(eventLoop)
     }
 
     /// Takes the site table of the newest configuration: a reload acts on the very next request.
@@ -56,6 +58,9 @@ public final class LoopContext {
         public let sendsBody: Bool
         /// Where a body lies that memory does not have.
         public let region: DiskRegion?
+        let reason: Reason
+        let siteNumber: Int
+        let answered: WallTime
     }
 
     /// Answers a GET or HEAD from memory where nothing but a fresh stored response is asked for: one look-up, no
@@ -90,11 +95,12 @@ public final class LoopContext {
             ttlSeconds: stored.metadata.freshnessLifetimeMilliseconds / 1000 - age / 1000,
             isHeuristic: isHeuristic, keepAlive: head.keepAlive, minorVersion: head.minorVersion,
             into: &output)
-        counters.count(.hit, isHeuristic ? .heuristic : .fresh)
         let sendsBody = head.method == .get
-        counters.responseBytes.add(UInt64(sendsBody ? stored.body.count : 0))
+        let reason: Reason = isHeuristic ? .heuristic : .fresh
+        counters.countHit(site: site.number, reason, bodyBytes: sendsBody ? stored.body.count : 0)
         return PlainHit(
-            stored: stored, status: stored.metadata.status, sendsBody: sendsBody, region: region)
+            stored: stored, status: stored.metadata.status, sendsBody: sendsBody, region: region,
+            reason: reason, siteNumber: site.number, answered: now)
     }
 
     @inline(__always)
@@ -126,12 +132,16 @@ public final class LoopContext {
     public func logPlainHit(
         _ head: RequestHead, _ hit: PlainHit, client: ClientAddress, started: MonotonicTime
     ) {
-        guard logsAccess else { return }
-        var record = AccessRecord(head: head, client: client, started: started)
-        record.set(.hit, hit.stored.metadata.flags.contains(.heuristic) ? .heuristic : .fresh)
-        record.status = hit.status
-        record.bodyBytes = hit.sendsBody ? Int64(hit.stored.body.count) : 0
-        node.accessLog?.append(record)
+        guard let accessLane else { return }
+        var facts = AccessFacts()
+        facts.outcome = .hit
+        facts.reason = hit.reason
+        facts.status = hit.status
+        facts.bodyBytes = hit.sendsBody ? Int64(hit.stored.body.count) : 0
+        facts.microseconds = (SystemClock.monotonic().nanoseconds - started.nanoseconds) / 1000
+        accessLane.append(
+            head: head, client: client, site: sites.name(number: hit.siteNumber), facts: facts,
+            now: hit.answered)
     }
 
     // MARK: Everything else
@@ -238,7 +248,9 @@ public final class LoopContext {
     func join(_ exchange: Exchange, _ purpose: PullPurpose, hint: VaryRule?) {
         switch place(exchange.request, purpose, hint) {
         case .leader(let fill): exchange.wait(for: fill, isLeader: true)
-        case .follower(let fill): exchange.wait(for: fill, isLeader: false)
+        case .follower(let fill):
+            counters.followersJoined.add(1)
+            exchange.wait(for: fill, isLeader: false)
         case .none: decide(exchange)
         }
     }
@@ -269,6 +281,7 @@ public final class LoopContext {
 
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
     func continueAlone(_ exchange: Exchange, mayCollapse: Bool) {
+        counters.followersReleased.add(1)
         let request = exchange.request
         if mayCollapse {
             decide(exchange)
@@ -368,14 +381,6 @@ public final class LoopContext {
         fields.append(.maxForwards, String(max(0, hops - 1)))
     }
 
-    // MARK: The end of a request
-
-    func finish(_ record: inout AccessRecord) {
-        counters.count(record.outcome, record.reason)
-        counters.responseBytes.add(UInt64(record.bodyBytes))
-        guard logsAccess else { return }
-        node.accessLog?.append(record)
-    }
 }
 
 extension Exchange {

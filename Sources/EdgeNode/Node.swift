@@ -22,6 +22,8 @@ public final class Node: Sendable {
     let pullPositions = PullPositions()
     let marks = KeyMarks()
     let outages = OutageDetector()
+    let siteNumbers = SiteNumbers()
+    let fillCounts = FillCounts()
     /// Half the memory budget: one response may not push out everything else.
     private let largestInMemory: Atomic<Int64>
     private let reloads = Atomic<UInt64>(0)
@@ -56,7 +58,8 @@ public final class Node: Sendable {
         store = ResponseStore(memory: memory, disk: disk, stamps: ledger.stamps)
         largestInMemory = Atomic(configuration.cache.memoryBytes / 2)
         pulls = PullService(configuration: configuration.origins)
-        state = Mutex(State(configuration: configuration, sites: SiteTable(configuration)))
+        state = Mutex(
+            State(configuration: configuration, sites: SiteTable(configuration, numbers: siteNumbers)))
     }
 
     /// Changes with every reload.
@@ -84,7 +87,7 @@ public final class Node: Sendable {
     /// Takes a new configuration without dropping a connection or a stored response. Listeners, the cache
     /// directory and the admin address stay as they were until a restart.
     public func reload(_ configuration: NodeConfiguration) {
-        let sites = SiteTable(configuration)
+        let sites = SiteTable(configuration, numbers: siteNumbers)
         // First the origins: a request that goes by the new sites finds them. Those that are gone stay for a while,
         // for requests that went by the old ones.
         pulls.reload(configuration.origins)

@@ -8,6 +8,8 @@ struct OriginPool {
         var active = 0
         var pulls: UInt64 = 0
         var failures: UInt64 = 0
+        /// Pulls that failed here and then went to another server.
+        var retries: UInt64 = 0
         var lastFailure: String?
         var nextCheck = MonotonicTime(nanoseconds: 0)
         var isChecking = false
@@ -23,6 +25,7 @@ struct OriginPool {
     private var nextServer = 0
     /// When a reload took the origin out; requests that were on their way then still find it for a while.
     var retiredAt: MonotonicTime?
+    private(set) var timings = PullTimings()
 
     init(name: String, configuration: OriginConfiguration) {
         self.name = name
@@ -37,6 +40,7 @@ struct OriginPool {
 
     /// Keeps what is known of servers that stay.
     mutating func inherit(_ old: OriginPool) {
+        timings = old.timings
         for index in servers.indices {
             guard let same = old.servers.first(where: { $0.endpoint == servers[index].endpoint }) else {
                 continue
@@ -45,6 +49,7 @@ struct OriginPool {
             servers[index].health.carryOver()
             servers[index].pulls = same.pulls
             servers[index].failures = same.failures
+            servers[index].retries = same.retries
             servers[index].lastFailure = same.lastFailure
         }
     }
@@ -132,6 +137,8 @@ public struct OriginSnapshot: Sendable {
     public let queued: Int
     public let pulls: UInt64
     public let failures: UInt64
+    /// Pulls that failed here and then went to another server.
+    public let retries: UInt64
     public let lastFailure: String?
     public let consecutiveFailures: Int
 }

@@ -128,26 +128,6 @@ final class PullLoop: @unchecked Sendable {
         _ = write(wakeDescriptor, &one, 8)
     }
 
-    func snapshot() -> [OriginSnapshot] {
-        pools.withLock { pools in
-            pools.values.filter { $0.retiredAt == nil }.sorted { $0.name < $1.name }.flatMap { pool in
-                pool.servers.map { server in
-                    let health: OriginSnapshot.Health =
-                        switch server.health.state {
-                        case .healthy: .healthy
-                        case .unhealthy: .unhealthy
-                        case .halfOpen: .halfOpen
-                        }
-                    return OriginSnapshot(
-                        name: pool.name, url: server.endpoint.shown, health: health, active: server.active,
-                        queued: pool.queue.count, pulls: server.pulls, failures: server.failures,
-                        lastFailure: server.lastFailure,
-                        consecutiveFailures: server.health.consecutiveFailures)
-                }
-            }
-        }
-    }
-
     // MARK: The thread
 
     private func run() {
@@ -284,6 +264,7 @@ final class PullLoop: @unchecked Sendable {
         transfer.isCredited = true
         _ = update(transfer.request.origin) { pool in
             if let server = pool.index(of: transfer.endpoint) { pool.servers[server].health.succeeded() }
+            pool.timings.firstByte.record(from: transfer.created, to: Self.now())
         }
     }
 
@@ -489,7 +470,11 @@ final class PullLoop: @unchecked Sendable {
                 transfer.handle.isUntouched, let endpoint = transfer.endpoint
             else { return false }
             transfer.tried.append(endpoint)
-            return pool.servers.contains { !transfer.tried.contains($0.endpoint) }
+            guard pool.servers.contains(where: { !transfer.tried.contains($0.endpoint) }) else {
+                return false
+            }
+            if let server = pool.index(of: endpoint) { pool.servers[server].retries += 1 }
+            return true
         }
         if retries == true {
             admit(transfer)
@@ -514,6 +499,7 @@ final class PullLoop: @unchecked Sendable {
         switch end {
         case .completed:
             pool.servers[server].health.succeeded()
+            pool.timings.whole.record(from: transfer.created, to: now)
         case .failed(let failure):
             if failure.side == .origin {
                 pool.servers[server].failures += 1

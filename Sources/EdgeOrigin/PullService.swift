@@ -26,4 +26,7 @@ public final class PullService: Sendable {
 
     /// A line for every server of every origin.
     public func snapshot() -> [OriginSnapshot] { loop.snapshot() }
+
+    /// How long the pulls of every origin take, by its name.
+    public func timings() -> [(origin: String, timings: PullTimings)] { loop.timings() }
 }

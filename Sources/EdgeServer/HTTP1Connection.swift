@@ -1,4 +1,3 @@
-import CEdgeLinux
 import EdgeHTTP
 import EdgeNode
 import EdgePrimitives
@@ -68,6 +67,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// A plain hit was answered since the timer last looked.
     private var wasActive = false
     private var timer: Scheduled<Void>?
+    /// When the bytes of a timed hit were read that is not flushed yet; 0: there is none.
+    private var timedFrom: Int64 = 0
 
     init(node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool, server: Listener) {
         self.node = node
@@ -124,6 +125,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             needsFlush = false
             context.flush()
         }
+        if timedFrom != 0 { node.counters.timedHitFlushed(&timedFrom) }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -208,6 +210,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         swap(&head, &self.head)
         defer { swap(&head, &self.head) }
         var output = ByteBuffer()
+        var readAt = node.counters.bytesRead()
         while bytes.readableBytes > 0 {
             // A client that sends requests and takes no answers waits until it does.
             guard output.readableBytes < Self.maxGatheredBytes, isWritable else {
@@ -242,6 +245,7 @@ final class HTTP1Connection: ChannelInboundHandler {
                 return true
             }
             finishHit(hit, context, &output)
+            if readAt != 0 { timedFrom = node.counters.timedHitAnswered(&readAt) }
             if logsHits { node.logPlainHit(head, hit, client: client, started: started) }
             if !head.keepAlive {
                 send(&output, context)
@@ -429,7 +433,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// A refusal is written, the write side shut, and input read and dropped for a moment (RFC 9112 9.6): closing
     /// with unread input would reset the connection and could take the answer with it.
     private func refuse(_ refusal: RequestRefusal, _ context: ChannelHandlerContext) {
-        node.counters.requestsRefused.add(1)
+        node.refused(refusal, client: client)
         write(ByteBuffer(bytes: OwnAnswer.refusal(refusal)), context)
         linger(context)
     }
@@ -505,7 +509,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// wait, and lingering begins when the last byte has gone.
     private func isSending(_ context: ChannelHandlerContext, _ now: MonotonicTime) -> Bool {
         let pending = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        lookAtAcknowledged(context)
+        context.channel.readAcknowledgedBytes { self.progress.ackedBytes = $0 }
         switch progress.look(pending: Int64(pending), now: now) {
         case .empty(let isNew):
             if isNew, phase == .lingering { deadline = now + limits.lingerMilliseconds }
@@ -518,13 +522,6 @@ final class HTTP1Connection: ChannelInboundHandler {
             }
             return true
         }
-    }
-
-    private func lookAtAcknowledged(_ context: ChannelHandlerContext) {
-        guard let socket = context.channel as? any SocketOptionProvider else { return }
-        let info: EventLoopFuture<edge_tcp_info> = socket.unsafeGetSocketOption(
-            level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
-        info.assumeIsolated().whenSuccess { self.progress.ackedBytes = $0.bytes_acked }
     }
 }
 

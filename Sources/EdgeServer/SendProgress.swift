@@ -1,4 +1,8 @@
+import CEdgeLinux
 import EdgePrimitives
+import Glibc
+import NIOCore
+import NIOPosix
 
 /// Whether a client takes what is sent to it: bytes that left the channel, or that the client acknowledged, since the
 /// last look.
@@ -38,5 +42,15 @@ struct SendProgress {
             progressAt = now
         }
         return .waiting(stalledMilliseconds: now.milliseconds(since: progressAt))
+    }
+}
+
+extension Channel {
+    /// Asks the kernel how many bytes the client acknowledged so far (`TCP_INFO`). On the channel's event loop.
+    func readAcknowledgedBytes(_ body: @escaping (UInt64) -> Void) {
+        guard let socket = self as? any SocketOptionProvider else { return }
+        let info: EventLoopFuture<edge_tcp_info> = socket.unsafeGetSocketOption(
+            level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
+        info.assumeIsolated().whenSuccess { body($0.bytes_acked) }
     }
 }

@@ -112,6 +112,7 @@ struct NodeService: Sendable {
                     .init(service: admin),
                     .init(service: DrainService(node: node, listener: listener)),
                     .init(service: ReloadService(reload: reload)),
+                    .init(service: LogRotationService(log: node.accessLog, logger: logger)),
                     .init(service: StoreMaintenance(node: node)),
                     .init(
                         service: DrainOrderService(orders: drains),

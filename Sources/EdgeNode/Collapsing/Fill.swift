@@ -85,6 +85,7 @@ final class Fill: Sendable {
 
     /// Starts the pull. Readers may have attached before.
     func start() {
+        node.fillCounts.started(plan.kind)
         begin(plan.pull, attempt: 0)
     }
 

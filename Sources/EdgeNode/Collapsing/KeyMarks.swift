@@ -36,6 +36,11 @@ final class KeyMarks: Sendable {
         self.capacity = capacity
     }
 
+    /// How many keys are marked: as hit-for-miss, and as failing.
+    var counts: (hitForMiss: Int, failures: Int) {
+        marks.withLock { ($0.hitForMiss.count, $0.failures.count) }
+    }
+
     func isHitForMiss(_ key: Digest128, now: MonotonicTime) -> Bool {
         marks.withLock { marks in
             guard let until = marks.hitForMiss[key] else { return false }

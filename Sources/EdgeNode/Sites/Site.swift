@@ -17,6 +17,11 @@ public final class Site: Sendable {
 
     /// Lower-case names: exact, `*.example.net`, or `*`.
     public let hosts: [String]
+    /// What the site is called in metrics and logs: the first of its hosts.
+    public var name: String { hosts.first ?? "" }
+    /// Where its requests are counted (``SiteNumbers``).
+    let number: Int
+    let nameOctets: [UInt8]
     /// The name of the origin in ``NodeConfiguration/origins``.
     public let originName: String
 
@@ -27,11 +32,13 @@ public final class Site: Sendable {
     private let constant: ResolvedRules?
     private let remembered = Mutex<[RuleSet: ResolvedRules]>([:])
 
-    init(_ configuration: SiteConfiguration, maxResponseBytes: Int64) {
+    init(_ configuration: SiteConfiguration, maxResponseBytes: Int64, number: Int = SiteNumbers.none) {
         precondition(configuration.rules.count <= Self.maxRules, "a site has at most \(Self.maxRules) rules")
         self.configuration = configuration
         self.maxResponseBytes = maxResponseBytes
         hosts = configuration.hosts
+        self.number = number
+        nameOctets = Array((configuration.hosts.first ?? "").utf8)
         originName = configuration.origin
         globs = configuration.rules.map { rule in
             let glob = rule.match.path.map { Glob($0) }

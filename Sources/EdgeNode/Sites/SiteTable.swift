@@ -23,12 +23,18 @@ public final class SiteTable: Sendable {
     /// Positions in `names`, or -1; a power of two of them, at most half in use.
     private let slots: [Int32]
     private let catchAll: Site?
+    /// The sites' names by their numbers.
+    private let namesByNumber: [[UInt8]]
 
     /// Compiles the sites of a configuration. Of a name given twice the first counts; the configuration
     /// file's reader refuses such a file.
-    public init(_ configuration: NodeConfiguration) {
+    ///
+    /// - Parameter numbers: under which the sites are counted; those of the table before it, if there was one.
+    public init(_ configuration: NodeConfiguration, numbers: SiteNumbers = SiteNumbers()) {
         let maxResponseBytes = configuration.cache.maxResponseBytes
-        let sites = configuration.sites.map { Site($0, maxResponseBytes: maxResponseBytes) }
+        let sites = configuration.sites.map {
+            Site($0, maxResponseBytes: maxResponseBytes, number: numbers.number($0.hosts.first ?? ""))
+        }
         var names: [Name] = []
         var catchAll: Site?
         for (index, site) in sites.enumerated() {
@@ -47,7 +53,13 @@ public final class SiteTable: Sendable {
         self.names = names
         self.catchAll = catchAll
         slots = Self.slots(for: names)
+        var namesByNumber = [[UInt8]](repeating: [], count: (sites.map(\.number).max() ?? 0) + 1)
+        for site in sites { namesByNumber[site.number] = site.nameOctets }
+        self.namesByNumber = namesByNumber
     }
+
+    /// The name of the site that is counted under `number`.
+    func name(number: Int) -> [UInt8] { number < namesByNumber.count ? namesByNumber[number] : [] }
 
     /// The first site of the configuration: it serves HTTP/1.0 requests without a Host.
     public var firstSite: Site? { sites.first }

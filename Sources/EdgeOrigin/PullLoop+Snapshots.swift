@@ -1,0 +1,32 @@
+import EdgePrimitives
+import Synchronization
+
+/// What `/status` and the metrics say of origins.
+extension PullLoop {
+    func snapshot() -> [OriginSnapshot] {
+        pools.withLock { pools in
+            pools.values.filter { $0.retiredAt == nil }.sorted { $0.name < $1.name }.flatMap { pool in
+                pool.servers.map { server in
+                    let health: OriginSnapshot.Health =
+                        switch server.health.state {
+                        case .healthy: .healthy
+                        case .unhealthy: .unhealthy
+                        case .halfOpen: .halfOpen
+                        }
+                    return OriginSnapshot(
+                        name: pool.name, url: server.endpoint.shown, health: health, active: server.active,
+                        queued: pool.queue.count, pulls: server.pulls, failures: server.failures,
+                        retries: server.retries,
+                        lastFailure: server.lastFailure,
+                        consecutiveFailures: server.health.consecutiveFailures)
+                }
+            }
+        }
+    }
+
+    func timings() -> [(origin: String, timings: PullTimings)] {
+        pools.withLock { pools in
+            pools.values.filter { $0.retiredAt == nil }.map { ($0.name, $0.timings) }
+        }.sorted { $0.origin < $1.origin }
+    }
+}
