@@ -8,6 +8,7 @@ import NIOCore
 /// Stored responses as a node makes them of an origin's usual answer.
 struct BenchResponse {
     let disk: DiskTier?
+    var pulledAt = PurgePosition.zero
     /// When all of them were received.
     let received = SystemClock.wall()
 
@@ -32,11 +33,11 @@ struct BenchResponse {
         if let disk, body.readableBytes > DiskTier.inlineBytes {
             id = disk.bodyID(
                 key: key, secondaryKey: nil, validator: StrongValidator(fields),
-                length: Int64(body.readableBytes), pulledAt: .zero)
+                length: Int64(body.readableBytes), pulledAt: pulledAt)
         }
         return StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: nil, tags: [],
-            keyText: keyText, body: .memory(body), bodyID: id)
+            keyText: keyText, body: .memory(body), bodyID: id, pulledAt: pulledAt)
     }
 
     /// `count` bytes that repeat `pattern`, in memory of exactly their size.

@@ -32,7 +32,10 @@ enum FillStore {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let volume = try POSIXVolume(directory: directory + "/store")
         let disk = try DiskTier(volume: volume, budgetBytes: budgetBytes, backlogBytes: 64 << 20)
-        let responses = BenchResponse(disk: disk)
+        // A node hides what was stored before its log of purges began.
+        let ledger = try PurgeJournal(volume: try POSIXVolume(directory: directory + "/purges"))
+        defer { ledger.shutdown() }
+        let responses = BenchResponse(disk: disk, pulledAt: ledger.stamps.head)
         let authority = Array("127.0.0.1:\(port)".utf8)
         var payload = 0
         for number in 0..<count {

@@ -6,7 +6,7 @@ import Foundation
 /// Plays traces through the tiers as the server uses them, and prints what comes out beside the goals.
 ///
 /// `replay disk [FACTOR ...]` plays only memory and disk together, with all sizes multiplied; `replay fill`
-/// makes a filled cache directory, see ``FillStore``.
+/// makes a filled cache directory, see ``FillStore``; `replay purge` measures purges, see ``PurgeCost``.
 @main
 struct Replay {
     /// Misses of a replay.
@@ -39,6 +39,15 @@ struct Replay {
         let arguments = CommandLine.arguments.dropFirst()
         if arguments.first == "fill" {
             FillStore.run(Array(arguments.dropFirst()))
+            return
+        }
+        if arguments.first == "purge" {
+            do {
+                try PurgeCost.measure()
+            } catch {
+                print("\(error)")
+                exit(1)
+            }
             return
         }
         if arguments.first == "disk" {
