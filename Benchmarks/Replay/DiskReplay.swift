@@ -101,7 +101,7 @@ struct DiskReplay {
         guard store.disk?.mayHold(key) == true else { return (nil, false) }
         let read = Mutex<StoredResponse?>(nil)
         let done = DispatchSemaphore(value: 0)
-        store.load(key) { loaded in
+        store.load(key) { loaded, _ in
             read.withLock { $0 = loaded.first }
             done.signal()
         }

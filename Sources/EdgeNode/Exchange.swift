@@ -63,6 +63,8 @@ public final class Exchange: @unchecked Sendable {
     var asksWhole = false
     /// What the disk has under the key; nil until it was asked.
     var loaded: [StoredResponse]?
+    /// Something was found that a purge hides.
+    var isPurged = false
     var record: AccessRecord
     var upload: PullHandle?
     private var interimsSent = 0

@@ -177,7 +177,8 @@ public final class LoopContext {
 
     /// Does what becomes of the request.
     func decide(_ exchange: Exchange) {
-        let step = node.nextStep(exchange.request, loaded: exchange.loaded, now: wallNow())
+        let step = node.nextStep(
+            exchange.request, loaded: exchange.loaded, isPurged: exchange.isPurged, now: wallNow())
         carryOut(step, for: exchange)
     }
 
@@ -188,7 +189,9 @@ public final class LoopContext {
                 status: refusal.status, reason: refusal.reason, error: refusal.error,
                 details: refusal.details, outcome: .error, extra: refusal.extra)
         case .answerOptions: exchange.answerOptions()
-        case .load: load(exchange)
+        case .load(let isPurged):
+            exchange.isPurged = isPurged
+            load(exchange)
         case .pass(let forward, let reason, let candidate):
             exchange.went(forward, reason)
             if let candidate { exchange.candidate = candidate }
@@ -231,13 +234,13 @@ public final class LoopContext {
         exchange.phase = .loading
         let loop = eventLoop
         let timeout = loop.assumeIsolated().scheduleTask(in: .milliseconds(Self.diskMilliseconds)) {
-            [weak exchange] in exchange?.finishLoading([])
+            [weak exchange] in exchange?.finishLoading([], isPurged: false)
         }
         let bound = NIOLoopBound(timeout, eventLoop: loop)
-        node.store.load(exchange.request.key) { loaded in
+        node.store.load(exchange.request.key) { loaded, isPurged in
             loop.execute {
                 bound.value.cancel()
-                exchange.finishLoading(loaded)
+                exchange.finishLoading(loaded, isPurged: isPurged)
             }
         }
     }
@@ -385,8 +388,9 @@ public final class LoopContext {
 
 extension Exchange {
     /// The disk has answered, or was waited for long enough.
-    fileprivate func finishLoading(_ loaded: [StoredResponse]) {
+    fileprivate func finishLoading(_ loaded: [StoredResponse], isPurged: Bool) {
         guard case .loading = phase else { return }
+        self.isPurged = self.isPurged || isPurged
         self.loaded = loaded
         phase = .begun
         context.decide(self)

@@ -27,8 +27,8 @@ enum NextStep {
     case refuse(Refusal)
     /// OPTIONS whose last recipient this node is.
     case answerOptions
-    /// What is on disk has to be read first.
-    case load
+    /// What is on disk has to be read first. `isPurged`: memory had something that a purge hides.
+    case load(isPurged: Bool)
     /// The request goes on as it is. `candidate` is what a HEAD may freshen.
     case pass(CacheStatus.Forward, Reason, candidate: StoredResponse?)
     /// `isAlone`: the key's responses could not be shared lately.
@@ -46,6 +46,8 @@ struct Selection {
     var stored: StoredResponse?
     /// The Vary rule of what is stored under the key.
     var hint: VaryRule?
+    /// Something is there that a purge hides.
+    var isPurged = false
 }
 
 extension Node {
@@ -75,9 +77,11 @@ extension Node {
     ///
     /// - Parameters:
     ///   - loaded: what the disk has under the key; nil until it was asked.
+    ///   - isPurged: something was found before that a purge hides.
     ///   - isTrial: nothing comes of the answer, so it takes nobody's turn to probe a failed origin.
     func nextStep(
-        _ request: ExchangeRequest, loaded: [StoredResponse]?, now: WallTime, isTrial: Bool = false
+        _ request: ExchangeRequest, loaded: [StoredResponse]?, isPurged: Bool = false, now: WallTime,
+        isTrial: Bool = false
     ) -> NextStep {
         let head = request.head
         if let (forward, reason) = Self.passReason(request) {
@@ -86,10 +90,14 @@ extension Node {
         let selection = select(request, loaded: loaded)
         let isAlone = marks.isHitForMiss(request.key, now: request.started)
         guard let stored = selection.stored else {
-            if loaded == nil, store.disk?.mayHold(request.key) == true { return .load }
+            if loaded == nil, store.disk?.mayHold(request.key) == true {
+                return .load(isPurged: selection.isPurged)
+            }
             if request.traits.onlyIfCached { return Self.onlyIfCached("only-if-cached and not stored") }
             let (forward, reason): (CacheStatus.Forward, Reason) =
-                selection.hint == nil ? (.uriMiss, .notStored) : (.varyMiss, .variantNotStored)
+                selection.hint != nil
+                ? (.varyMiss, .variantNotStored)
+                : (.uriMiss, isPurged || selection.isPurged ? .purged : .notStored)
             if head.method == .head { return .pass(forward, reason, candidate: nil) }
             guard isAlone else { return .miss(forward, reason, hint: selection.hint, isAlone: false) }
             // A range is pulled all the same: were it passed on, no range would ever be kept and end the mark.
@@ -140,16 +148,22 @@ extension Node {
     /// The stored response that the request selects: from memory, or else from what was read from disk.
     func select(_ request: ExchangeRequest, loaded: [StoredResponse]?) -> Selection {
         let fields = request.head.fields
-        var selection: Selection
-        switch store.lookup(request.key) {
-        case .none: selection = Selection()
+        var selection = Selection()
+        switch store.memory.lookup(request.key) {
+        case .none: break
         case .single(let stored):
+            guard store.isVisible(stored) else {
+                selection.isPurged = true
+                break
+            }
             guard let secondary = stored.secondaryKey else { return Selection(stored: stored) }
-            selection = Selection(stored: secondary.matches(fields) ? stored : nil, hint: secondary.rule)
-        case .variants(let variants):
-            selection = Selection(
-                stored: variants.first { $0.secondaryKey?.matches(fields) ?? true },
-                hint: variants.lazy.compactMap { $0.secondaryKey?.rule }.first)
+            selection.stored = secondary.matches(fields) ? stored : nil
+            selection.hint = secondary.rule
+        case .variants(let all):
+            let variants = all.filter(store.isVisible)
+            selection.isPurged = variants.count < all.count
+            selection.stored = variants.first { $0.secondaryKey?.matches(fields) ?? true }
+            selection.hint = variants.lazy.compactMap { $0.secondaryKey?.rule }.first
         }
         guard selection.stored == nil, let loaded, !loaded.isEmpty else { return selection }
         selection.stored = loaded.first {

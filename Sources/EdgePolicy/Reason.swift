@@ -20,6 +20,7 @@ public enum Reason: String, Sendable, CaseIterable {
     case clientNoStore = "client-no-store"
     case onlyIfCached = "only-if-cached"
     case softPurged = "soft-purged"
+    case purged
     case rulePass = "rule-pass"
     case cookiePass = "cookie-pass"
     case method
@@ -37,7 +38,6 @@ public enum Reason: String, Sendable, CaseIterable {
     case varyStar = "vary-star"
     case tooLarge = "too-large"
     case incomplete
-    case purgedMeanwhile = "purged"
     // Stale that was not allowed
     case staleForbidden = "stale-forbidden"
     case staleTooOld = "stale-too-old"

@@ -77,17 +77,18 @@ public final class ResponseStore: Sendable {
     public func recordHit(_ response: StoredResponse) { memory.recordHit(response) }
 
     /// Reads from disk what memory does not have. What was asked for before goes to memory.
-    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([StoredResponse]) -> Void) {
+    ///
+    /// - Parameter completion: gets what was found, and whether there was something that a purge hides.
+    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([StoredResponse], Bool) -> Void) {
         guard let disk else {
-            completion([])
+            completion([], false)
             return
         }
-        let isWanted: @Sendable (StoredResponse) -> Bool = { self.stamps.verdict(of: $0) != .hidden }
-        disk.load(key, isWanted: isWanted) { loaded in
+        disk.load(key, isWanted: { self.stamps.verdict(of: $0) != .hidden }) { loaded, hasUnwanted in
             for found in loaded where found.isFrequent {
                 self.memory.promote(found.response) { disk.mayHold(key) }
             }
-            completion(loaded.map(\.response))
+            completion(loaded.map(\.response), hasUnwanted)
         }
     }
 

@@ -11,6 +11,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Synchronization
 import UnixSignals
 
 /// A node with its listeners, from start to drain.
@@ -90,6 +91,7 @@ struct NodeService: Sendable {
                 return .failure(AdminProblem("\(error)"))
             }
         }
+        let isAdminUp = Atomic<Bool>(false)
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var adminLogger = logger
         adminLogger.logLevel = .warning
@@ -99,6 +101,7 @@ struct NodeService: Sendable {
             node: node, token: token, version: Version.number, audit: logger, reload: reload,
             drain: { drain.yield() }
         ).application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
+            isAdminUp.store(true, ordering: .relaxed)
             if !isQuiet {
                 for host in hosts { logger.notice("serving on http://\(host)") }
                 logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
@@ -119,7 +122,11 @@ struct NodeService: Sendable {
                         successTerminationBehavior: .gracefullyShutdownGroup),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
-        try await services.run()
+        do {
+            try await services.run()
+        } catch where !isAdminUp.load(ordering: .relaxed) {
+            throw StartError("cannot listen on \(configuration.admin.address), the admin address: \(error)")
+        }
     }
 
     private func openAccessLog() throws -> AccessLog? {

@@ -30,7 +30,7 @@ struct StoreMaintenance: Service {
         var sinceCheck = 0
         var sinceStamps = 0
         var oldestPull: PurgePosition?
-        while !Task.isShuttingDownGracefully {
+        while !Task.isShuttingDownGracefully, !Task.isCancelled {
             let pause = Duration.milliseconds(interval)
             try? await cancelWhenGracefulShutdown { try await Task.sleep(for: pause) }
             if let disk = node.store.disk {

@@ -107,6 +107,17 @@ class Usage(CommandCase):
                 self.assertEqual(parsed.returncode, 0, parsed.stderr)
 
 
+class Serve(CommandCase):
+    def test_a_port_that_is_taken_ends_the_start(self):
+        taken = NODE.admin.removeprefix("http://")
+        for flag, other in (("--listen", "--admin"), ("--admin", "--listen")):
+            with tempfile.TemporaryDirectory() as folder:
+                _, err = self.run_command(
+                    "serve", "--origin", "http://127.0.0.1:9", flag, taken, other, f"127.0.0.1:{free_ports(1)[0]}",
+                    "--cache-dir", folder, code=1)
+                self.assertIn(f"cannot listen on {taken}", err)
+
+
 class Reaching(CommandCase):
     """The token, a node that is not there, one that hangs."""
 

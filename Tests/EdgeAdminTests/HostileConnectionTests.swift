@@ -136,7 +136,12 @@ struct HostileConnectionTests {
             let flood = Array(String(repeating: requests, count: 20_000).utf8)
             _ = try? await client.sendUntilBlocked(flood, stallMilliseconds: 1_000)
             // There is one place, and who does not read has lost it.
-            try await expect(200) { try await admin.ask("GET", "/healthz") }
+            // On a busy machine the second of an exchange may be over before the answer; then once more.
+            let deadline = Deadline.standard
+            while (try? await admin.ask("GET", "/healthz"))?.status != 200, !deadline.isOver {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(!deadline.isOver)
         }
     }
 

@@ -27,6 +27,9 @@ public final class TestNode: Sendable {
         var configuration = NodeConfiguration.forSingleOrigin(url: originURL)
         configuration.cache.memoryBytes = 64 << 20
         configuration.log.access = .off
+        // A test that waits for its turn on a busy machine is no origin that says nothing.
+        configuration.origins["main"]?.firstByteTimeoutMilliseconds = 60_000
+        configuration.origins["main"]?.stallTimeoutMilliseconds = 60_000
         configure(&configuration)
         let disk = try volume.map {
             try DiskTier(volume: $0, budgetBytes: configuration.cache.diskBytes, backlogBytes: 8 << 20)

@@ -91,7 +91,7 @@ import Testing
                 return count
             }
             // Before the first of the two that bring it back, the test has to have seen that it was out.
-            return (number == 7 ? [.wait(wasSeenOut)] : []) + [
+            return (number >= 7 ? [.wait(wasSeenOut)] : []) + [
                 .response(failing.contains(number) ? 503 : 204)
             ]
         }

@@ -132,6 +132,7 @@ struct Account {
         case .staleIfUnreachable: "\(ended), and stale is allowed while the origin cannot be reached"
         case .staleAfter: "\(ended), and stale is allowed when the origin takes its time"
         case .notStored: "nothing is stored under this key"
+        case .purged: "what was stored under this key was purged"
         case .variantNotStored: "something is stored under this key, but no variant that this request selects"
         case .expired: ended
         case .mustValidate: "no-cache asks for a validation each time"

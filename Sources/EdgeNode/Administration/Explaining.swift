@@ -14,15 +14,25 @@ extension Node {
         let now = SystemClock.wall()
         let step =
             ownAnswer(request.head)
-            ?? nextStep(request, loaded: found.loaded, now: now, isTrial: true)
+            ?? nextStep(
+                request, loaded: found.loaded ?? [], isPurged: found.purge != nil || found.isPurged, now: now,
+                isTrial: true)
         let account = Account(node: self, request: request, now: now)
         let ifDown = account.outcomeWithoutOrigin(step)
         let stored = select(request, loaded: found.loaded).stored
+        let past = stored.flatMap { stored in
+            ledger.recent(100).first { $0.position <= stored.pulledAt && $0.purge.covers(stored) }
+        }
         var notes = account.notes()
         if let purge = found.purge {
             notes.append(
                 "purge \(purge.position.id) (\(PurgeRecord(purge).words)) of \(Self.text(purge.time)) "
                     + "covers what was stored"
+            )
+        }
+        if let past {
+            notes.append(
+                "stored anew after purge \(past.position.id) (\(PurgeRecord(past).words)) of \(Self.text(past.time))"
             )
         }
         return Explanation(
@@ -80,6 +90,7 @@ extension Node {
     private struct Found {
         var loaded: [StoredResponse]?
         var objects: [(response: StoredResponse, object: StoredVariant)] = []
+        var isPurged = false
         /// The newest purge that covers something which is there and hidden.
         var purge: PurgeEntry?
     }
@@ -103,6 +114,7 @@ extension Node {
         for stored in inMemory + onDisk {
             let verdict = store.stamps.verdict(of: stored)
             if verdict == .hidden {
+                found.isPurged = true
                 let covering = ledger.recent(100).first {
                     $0.position > stored.pulledAt && $0.purge.covers(stored)
                 }

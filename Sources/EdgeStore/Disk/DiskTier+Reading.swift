@@ -12,12 +12,28 @@ extension DiskTier {
 
     /// Reads what is stored under `key`. The completion is called on another thread.
     ///
-    /// - Parameter isWanted: what is not wanted any more is removed.
+    /// - Parameters:
+    ///   - isWanted: what is not wanted any more is removed.
+    ///   - completion: gets what was found, and whether there was something that is not wanted.
     public func load(
-        _ key: Digest128, isWanted: @escaping @Sendable (StoredResponse) -> Bool = { _ in true },
-        _ completion: @escaping @Sendable ([Loaded]) -> Void
+        _ key: Digest128, isWanted: @escaping @Sendable (StoredResponse) -> Bool,
+        _ completion: @escaping @Sendable ([Loaded], Bool) -> Void
     ) {
-        if !readers.submit({ completion(self.loadNow(key, isWanted)) }) { completion([]) }
+        let isTaken = readers.submit {
+            var hasUnwanted = false
+            let found = self.loadNow(key) { response in
+                let isKept = isWanted(response)
+                if !isKept { hasUnwanted = true }
+                return isKept
+            }
+            completion(found, hasUnwanted)
+        }
+        if !isTaken { completion([], false) }
+    }
+
+    /// Reads what is stored under `key`. The completion is called on another thread.
+    public func load(_ key: Digest128, _ completion: @escaping @Sendable ([Loaded]) -> Void) {
+        load(key, isWanted: { _ in true }) { loaded, _ in completion(loaded) }
     }
 
     func loadNow(_ key: Digest128, _ isWanted: (StoredResponse) -> Bool = { _ in true }) -> [Loaded] {
