@@ -224,11 +224,14 @@ public final class Node: Sendable {
 
     /// `stored` with the fields and metadata that a validation brought.
     func freshened(
-        _ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection, plan: FillPlan
+        _ stored: StoredResponse, metadata: StoredMetadata, fields: FieldSection, by answer: ResponseHead,
+        plan: FillPlan
     ) -> StoredResponse {
-        stored.freshened(
+        let tags = SurrogateKey.tags(answer.fields)
+        return stored.freshened(
             metadata: metadata, fields: fields.compacted(),
-            head: Self.storedHead(metadata.status, [], fields, stored.body.count), pulledAt: plan.position)
+            head: Self.storedHead(metadata.status, [], fields, stored.body.count),
+            tags: tags.isEmpty ? nil : tags, pulledAt: plan.position)
     }
 
     /// Whether `stored` may answer although the origin failed. A response that was purged may not.
@@ -283,7 +286,7 @@ public final class Node: Sendable {
             let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
             let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
             store.replace(
-                stored, with: freshened(stored, metadata: metadata, fields: fields, plan: plan),
+                stored, with: freshened(stored, metadata: metadata, fields: fields, by: head, plan: plan),
                 isRefresh: true)
         }
     }

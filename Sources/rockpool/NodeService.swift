@@ -124,7 +124,7 @@ struct NodeService: Sendable {
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
         do {
             try await services.run()
-        } catch where !isAdminUp.load(ordering: .relaxed) {
+        } catch  where !isAdminUp.load(ordering: .relaxed) {
             throw StartError("cannot listen on \(configuration.admin.address), the admin address: \(error)")
         }
     }

@@ -151,6 +151,24 @@ import Testing
         }
     }
 
+    @Test func `a 304 brings the tags that count from then on`() async throws {
+        try await withNode(script: { request in
+            let fields = ["Cache-Control: max-age=60", "ETag: \"same\""]
+            return switch request.number {
+            case 0: [.response(200, fields + ["Age: 90", "Surrogate-Key: old"], body: "answer 0")]
+            case 1: [.response(304, fields + ["Surrogate-Key: new"])]
+            default: [.response(200, fields, body: "answer 2")]
+            }
+        }) { node, _ in
+            #expect(try await Self.fetch(node).text == "answer 0")
+            #expect(try await Self.fetch(node).text == "answer 0")
+            _ = try await node.node.purge(Self.order(.tag("old")))
+            #expect(try await Self.fetch(node).text == "answer 0")
+            _ = try await node.node.purge(Self.order(.tag("new")))
+            #expect(try await Self.fetch(node).text == "answer 2")
+        }
+    }
+
     @Test func `stamps leave when nothing is stored that they could hide`() async throws {
         try await withNode(script: Self.counting) { node, _ in
             _ = try await Self.fetch(node, "/old")

@@ -71,7 +71,9 @@ import Testing
                 default: [.response(200, ["Cache-Control: max-age=60"], body: "fine")]
                 }
             },
-            configure: { $0.origins["main"]?.firstByteTimeoutMilliseconds = 300 }
+            configure: {
+                if answer.status == 504 { $0.origins["main"]?.firstByteTimeoutMilliseconds = 300 }
+            }
         ) { node, origin in
             let other = try node.connect()
             try await other.send(RawClient.request("GET", "/other"))

@@ -198,7 +198,7 @@ extension Fill {
             merged, drop: drop, status: stored.metadata.status, receivedAt: now)
         switch verdict {
         case .storable(let metadata):
-            let fresh = node.freshened(stored, metadata: metadata, fields: fields, plan: plan)
+            let fresh = node.freshened(stored, metadata: metadata, fields: fields, by: head, plan: plan)
             if !state.withLock({ $0.isDiscarded }) {
                 node.store.replace(stored, with: fresh, isRefresh: true)
             }
@@ -207,7 +207,7 @@ extension Fill {
         case .notStorable(let reason):
             // The origin took its permission back: this client is served, nobody after it. A request's own
             // Authorization takes nothing back: what is stored came without it.
-            let last = node.freshened(stored, metadata: stored.metadata, fields: fields, plan: plan)
+            let last = node.freshened(stored, metadata: stored.metadata, fields: fields, by: head, plan: plan)
             if reason != .authorization { node.store.remove(stored) }
             answer(.revalidated(last))
         }

@@ -131,6 +131,7 @@ final class Fill: Sendable {
     /// Whether a purge has come since the pull was planned that may cover what it brings: requests from then on get
     /// none of it.
     private func isOutdated(_ head: FillHead?) -> Bool {
+        guard node.store.stamps.head != plan.position else { return false }
         let tags = head.map { SurrogateKey.tags($0.response.fields) }
         return node.store.stamps.verdict(pulledAt: plan.position, keyText: plan.keyText, tags: tags)
             != .untouched

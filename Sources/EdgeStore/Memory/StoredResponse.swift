@@ -95,12 +95,16 @@ public final class StoredResponse: Sendable {
 
     /// This response as a 304 freshened it (RFC 9111 3.2): new fields, the same body without a copy.
     ///
-    /// - Parameter pulledAt: where the log of purges stood when the validation began; that is what it vouches for.
+    /// - Parameters:
+    ///   - tags: the surrogate keys that came with the 304; nil where none did.
+    ///   - pulledAt: where the log of purges stood when the validation began; that is what it vouches for.
     public func freshened(
-        metadata: StoredMetadata, fields: FieldSection, head: [UInt8], pulledAt: PurgePosition
+        metadata: StoredMetadata, fields: FieldSection, head: [UInt8], tags newer: [[UInt8]]? = nil,
+        pulledAt: PurgePosition
     ) -> StoredResponse {
         StoredResponse(
-            key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
+            key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey,
+            tags: newer ?? tags,
             keyText: keyText, body: body, bodyID: bodyID, pulledAt: pulledAt)
     }
 
