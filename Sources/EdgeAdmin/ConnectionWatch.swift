@@ -72,6 +72,10 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     private var unanswered = 0
     private var isReadingRequest = false
     private var isWritingAnswer = false
+    /// A request that is not whole. What breaks off is never handed on, or an order could be carried out that is only
+    /// the beginning of another.
+    private var held: [HTTPServerRequestPart] = []
+    private var heldBytes = 0
     /// Bytes of a body whose request is answered.
     private var surplusBytes = 0
 
@@ -87,18 +91,27 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard case .open = phase else { return }
-        switch unwrapInboundIn(data) {
+        let part = unwrapInboundIn(data)
+        switch part {
         case .head(let head):
+            // What is too large is refused by its head.
+            let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
+            if length <= limits.bodyBytes { held.append(part) }
             unanswered += 1
             isReadingRequest = true
-            guard unanswered == 1 else { break }
-            arm(limits.exchange, context)
-            if head.version == .http1_1,
+            if unanswered == 1 { arm(limits.exchange, context) }
+            if unanswered == 1, head.version == .http1_1,
                 head.headers["expect"].contains(where: { $0.lowercased() == "100-continue" })
             {
                 let invitation = HTTPResponseHead(version: .http1_1, status: .continue)
                 context.writeAndFlush(wrapOutboundOut(.head(invitation)), promise: nil)
             }
+            if !held.isEmpty { return }
+        case .body(let bytes) where !held.isEmpty:
+            held.append(part)
+            heldBytes += bytes.readableBytes
+            if heldBytes > limits.bodyBytes { release(context) }
+            return
         case .body(let bytes):
             if unanswered == 0 {
                 surplusBytes += bytes.readableBytes
@@ -108,8 +121,17 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
             isReadingRequest = false
             surplusBytes = 0
             if unanswered == 0 { arm(limits.idle, context) }
+            release(context)
         }
         context.fireChannelRead(data)
+    }
+
+    /// Hands on what was held back.
+    private func release(_ context: ChannelHandlerContext) {
+        let parts = held
+        held = []
+        heldBytes = 0
+        for part in parts { context.fireChannelRead(wrapInboundOut(part)) }
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -142,6 +164,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard case .open = phase else { return }
+        held = []
         switch error as? HTTPParserError {
         case nil: context.fireErrorCaught(error)
         case .headerOverflow:
@@ -180,6 +203,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func linger(_ context: ChannelHandlerContext) {
         phase = .lingering
+        held = []
         context.close(mode: .output, promise: nil)
         arm(limits.linger, context)
     }

@@ -11,6 +11,7 @@ extension Exchange {
     func serve(_ stored: StoredResponse, as kind: StoredAnswerKind, outcome: RequestOutcome, reason: Reason?)
     {
         let now = context.wallNow()
+        partTags = stored.tags
         record.set(outcome, reason)
         let status = cacheStatus(stored, kind, reason, now)
         let age = stored.metadata.currentAgeMilliseconds(at: now) / 1000

@@ -65,6 +65,11 @@ public final class Exchange: @unchecked Sendable {
     var loaded: [StoredResponse]?
     /// Something was found that a purge hides.
     var isPurged = false
+    /// Where the log of purges stood before the store was last looked at for this request. Its pulls carry it: what
+    /// they validate, or are joined with, is no newer.
+    var position: PurgePosition
+    /// The surrogate keys of the parts that are being sent.
+    var partTags: [[UInt8]] = []
     var record: AccessRecord
     var upload: PullHandle?
     private var interimsSent = 0
@@ -77,6 +82,7 @@ public final class Exchange: @unchecked Sendable {
         self.delegate = delegate
         self.request = request
         keepAlive = request.head.keepAlive
+        position = context.node.store.stamps.head
         record = AccessRecord(request)
     }
 
@@ -307,11 +313,24 @@ public final class Exchange: @unchecked Sendable {
         }
     }
 
+    /// Whether a purge has come since this request looked at the store that covers parts with these surrogate keys.
+    /// What is pulled from then on must not be joined with them, though it have the same validator.
+    func isPurged(_ tags: [[UInt8]]) -> Bool {
+        node.store.stamps.verdict(pulledAt: position, keyText: request.keyText, tags: tags) == .hidden
+    }
+
     /// Answers from a pull of a range, with what is stored and what later pulls bring.
     private func respond(
         _ part: PartialContent, _ fill: Fill, _ head: FillHead, _ status: CacheStatus,
         _ outcome: RequestOutcome, isLeader: Bool
     ) {
+        partTags = SurrogateKey.tags(head.response.fields)
+        if let base, isPurged(base.tags) || isPurged(partTags) {
+            fill.detach(self)
+            self.base = nil
+            context.decide(self)
+            return
+        }
         let length = part.completeLength
         let validator = StrongValidator(head.clientFields)
         var shape = Representation.shape(

@@ -95,13 +95,15 @@ extension LoopContext {
         _ ask: RangeAsk, validator: StrongValidator, for exchange: Exchange, sharesPull: Bool
     ) -> Fill? {
         let request = exchange.request
+        // A purge has come since the first bytes went out: there is nothing that could follow them.
+        guard !exchange.isPurged(exchange.partTags) else { return nil }
         let purpose = PullPurpose.complete(stored(for: exchange), ask, validator)
         guard sharesPull else {
-            let own = Fill(plan: plan(request, purpose), node: node)
+            let own = Fill(plan: plan(exchange, purpose), node: node)
             return own.attach(exchange) ? started(own) : nil
         }
         let place = node.collapser.join(request.key, request: request.head.fields, hint: nil, ask: ask) {
-            Fill(plan: plan(request, purpose), node: node)
+            Fill(plan: plan(exchange, purpose), node: node)
         }
         switch place {
         case .leader(let fill):
@@ -110,7 +112,7 @@ extension LoopContext {
             counters.followersJoined.add(1)
             if fill.attach(exchange) { return fill }
             // Its beginning is gone: a pull of our own.
-            let own = Fill(plan: plan(request, purpose), node: node)
+            let own = Fill(plan: plan(exchange, purpose), node: node)
             return own.attach(exchange) ? started(own) : nil
         case .none: return nil
         }

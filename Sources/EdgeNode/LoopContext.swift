@@ -177,6 +177,8 @@ public final class LoopContext {
 
     /// Does what becomes of the request.
     func decide(_ exchange: Exchange) {
+        // Before anything is looked at: a purge that comes in between then covers what a pull brings.
+        exchange.position = stamps.head
         let step = node.nextStep(
             exchange.request, loaded: exchange.loaded, isPurged: exchange.isPurged, now: wallNow())
         carryOut(step, for: exchange)
@@ -199,7 +201,7 @@ public final class LoopContext {
         case .miss(let forward, let reason, let hint, let isAlone):
             exchange.went(forward, reason)
             if isAlone {
-                exchange.wait(for: Fill(plan: plan(exchange.request, .miss), node: node), isLeader: true)
+                exchange.wait(for: Fill(plan: plan(exchange, .miss), node: node), isLeader: true)
             } else {
                 join(exchange, exchange.asksWhole ? .wholeMiss : .miss, hint: hint)
             }
@@ -218,7 +220,7 @@ public final class LoopContext {
             exchange.went(forward, reason)
             exchange.candidate = stored
             if isAlone {
-                let own = Fill(plan: plan(exchange.request, .validate(stored)), node: node)
+                let own = Fill(plan: plan(exchange, .validate(stored)), node: node)
                 exchange.wait(for: own, isLeader: true)
             } else {
                 join(exchange, .validate(stored), hint: hint)
@@ -249,7 +251,7 @@ public final class LoopContext {
 
     /// Joins the fill that brings, or validates, what is stored; decides anew where another fill has just done that.
     func join(_ exchange: Exchange, _ purpose: PullPurpose, hint: VaryRule?) {
-        switch place(exchange.request, purpose, hint) {
+        switch place(exchange, purpose, hint) {
         case .leader(let fill): exchange.wait(for: fill, isLeader: true)
         case .follower(let fill):
             counters.followersJoined.add(1)
@@ -258,15 +260,16 @@ public final class LoopContext {
         }
     }
 
-    private func place(_ request: ExchangeRequest, _ purpose: PullPurpose, _ hint: VaryRule?)
+    private func place(_ exchange: Exchange, _ purpose: PullPurpose, _ hint: VaryRule?)
         -> RequestCollapser.Place
     {
-        node.collapser.join(
+        let request = exchange.request
+        return node.collapser.join(
             request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose)
         ) {
             let current = node.select(request, loaded: nil).stored
             if purpose != .wholeMiss, let current, current !== purpose.stored { return nil }
-            return Fill(plan: plan(request, purpose), node: node)
+            return Fill(plan: plan(exchange, purpose), node: node)
         }
     }
 
@@ -279,7 +282,7 @@ public final class LoopContext {
 
     /// One pull that no client waits for, unless one is under way.
     private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
-        if case .leader(let fill) = place(exchange.request, .validate(stored), hint) { fill.start() }
+        if case .leader(let fill) = place(exchange, .validate(stored), hint) { fill.start() }
     }
 
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
@@ -293,13 +296,13 @@ public final class LoopContext {
         exchange.forwardReason = .hitForMiss
         let miss: PullPurpose = exchange.asksWhole ? .wholeMiss : .miss
         let purpose = exchange.candidate.map { PullPurpose.validate($0) } ?? miss
-        exchange.wait(for: Fill(plan: plan(request, purpose), node: node), isLeader: true)
+        exchange.wait(for: Fill(plan: plan(exchange, purpose), node: node), isLeader: true)
     }
 
     /// Forwards the request as it is and stores nothing.
     func pass(_ exchange: Exchange) {
         let request = exchange.request
-        var plan = plan(request, .pass)
+        var plan = plan(exchange, .pass)
         if request.head.method == .head { plan.stored = exchange.candidate }
         if !request.head.method.isSafe {
             let isTLS = request.isTLS
@@ -325,7 +328,8 @@ public final class LoopContext {
         exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
     }
 
-    func plan(_ request: ExchangeRequest, _ purpose: PullPurpose) -> FillPlan {
+    func plan(_ exchange: Exchange, _ purpose: PullPurpose) -> FillPlan {
+        let request = exchange.request
         let head = request.head
         let rules = request.rules
         let isCacheable = purpose != .pass
@@ -367,7 +371,7 @@ public final class LoopContext {
             requestFields: head.fields,
             traits: request.traits,
             isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
-            position: stamps.head,
+            position: exchange.position,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
             mayStorePost: nil, invalidates: nil)

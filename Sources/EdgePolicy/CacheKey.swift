@@ -52,12 +52,20 @@ public enum CacheKey {
         }
     }
 
-    /// Appends host and port in lower case, without the port where it is empty or the scheme's default.
+    /// Appends host and port in lower case, without the port where it is empty or the scheme's default, and without
+    /// zeros that lead it.
     public static func appendAuthority(
         _ authority: ArraySlice<UInt8>, defaultPort: Int, to output: inout [UInt8]
     ) {
         let end = hostEnd(authority, defaultPort: defaultPort)
+        let start = output.count
         for index in authority.startIndex..<end { output.append(Octet.lower(authority[index])) }
+        guard let last = output.last, Octet.isDigit(last),
+            let colon = output[start...].lastIndex(where: { !Octet.isDigit($0) }),
+            output[colon] == Octet.colon
+        else { return }
+        let zeros = output[(colon + 1)...].dropLast().prefix { $0 == 48 }
+        output.removeSubrange(zeros.startIndex..<zeros.endIndex)
     }
 
     /// Where the authority ends once a redundant port is off.

@@ -44,7 +44,9 @@ struct CacheDirectory {
 
     /// The log of purges: on disk where stored responses are, or a purge would not outlive what it purged.
     func openLedger(_ cache: NodeConfiguration.Cache) throws -> any PurgeLedger {
-        guard cache.diskBytes > 0 else { return VolatilePurgeLedger() }
+        // Without a disk tier a purge outlives nothing, unless what lies there from before is given back to it.
+        let hasStore = cache.diskBytes > 0 || FileManager.default.fileExists(atPath: path + "/store")
+        guard hasStore else { return VolatilePurgeLedger() }
         let place = path + "/purges"
         do {
             return try PurgeJournal(volume: try POSIXVolume(directory: place))

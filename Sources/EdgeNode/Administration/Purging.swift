@@ -110,7 +110,7 @@ extension Node {
             guard anyQuery else { return (.url(key), text) }
             return (.anyQuery(Array(key.prefix { $0 != UInt8(ascii: "?") })), text)
         case .prefix(let text): return (.prefix(try target(text).withoutScheme), text)
-        case .host(let text): return (.host(try Self.host(text)), text)
+        case .host(let text): return (.host(try host(text)), text)
         case .tag(let text): return (.tag(try Self.tag(text)), text)
         case .all: return (.all, "")
         }
@@ -127,14 +127,19 @@ extension Node {
         return target
     }
 
-    private static func host(_ text: String) throws(PurgeError) -> [UInt8] {
-        let bytes = text.utf8.map(Octet.lower)
+    private func host(_ text: String) throws(PurgeError) -> [UInt8] {
+        // As the authority of a key, but that every port counts as written.
+        var bytes: [UInt8] = []
+        CacheKey.appendAuthority(Array(text.utf8)[...], defaultPort: -1, to: &bytes)
         let (name, port) = PurgeStamps.split(authority: bytes)
         if let port, port.isEmpty || port.count > 5 || !port.allSatisfy(Octet.isDigit) {
             throw .refused("the port is no number")
         }
         guard !name.isEmpty, AuthorityReader.isValid(bytes) else {
             throw .refused("that is no host: name or name:port, for example www.example.com:8080")
+        }
+        guard sites.site(forHost: bytes[...]) != nil else {
+            throw .refused("no site of this node has the host \(text)")
         }
         return bytes
     }

@@ -47,6 +47,8 @@ public final class PurgeJournal: PurgeLedger {
         var end: Int64
         /// Entries in the file.
         var count: Int
+        /// Which of the two heads is written next.
+        var turn = 0
         var isSuspect = false
     }
 
@@ -107,7 +109,7 @@ public final class PurgeJournal: PurgeLedger {
     ) throws(DiskError) -> Log {
         try volume.removeIfThere([newName])
         let file = try volume.open(newName, create: true)
-        var bytes = PurgeJournalFormat.encode(header)
+        var bytes = PurgeJournalFormat.encodeStart(header)
         for entry in entries { bytes += PurgeJournalFormat.encode(entry, in: header) }
         try file.write(bytes, at: 0)
         try file.sync()
@@ -160,21 +162,28 @@ public final class PurgeJournal: PurgeLedger {
         guard var log = open else { return .failure(Self.isEnding) }
         defer { open = log }
         let now = SystemClock.wall()
-        var number = stamps.head.number
-        let entries = purges.map { purge in
-            number += 1
-            return PurgeEntry(
-                position: PurgePosition(epoch: log.header.epoch, number: number), time: now, purge: purge)
-        }
         let started = SystemClock.monotonic()
+        var number: UInt64 = 0
+        var entries: [PurgeEntry] = []
         do throws(DiskError) {
-            if log.isSuspect || log.count > 2 * stamps.count + Self.largestSurplus {
+            let isThere = try log.volume.list().contains(Self.name)
+            if log.isSuspect || !isThere || log.count > 2 * stamps.count + Self.largestSurplus {
                 try rewrite(&log)
+            }
+            number = stamps.head.number
+            entries = purges.map { purge in
+                number += 1
+                return PurgeEntry(
+                    position: PurgePosition(epoch: log.header.epoch, number: number), time: now, purge: purge)
             }
             var bytes: [UInt8] = []
             for entry in entries { bytes += PurgeJournalFormat.encode(entry, in: log.header) }
             try log.file.write(bytes, at: log.end)
+            // By turns, so that one of them is whole when a crash tears the other.
+            let head = PurgeJournalFormat.encode(head: number, in: log.header)
+            try log.file.write(head, at: Int64(PurgeJournalFormat.headOffsets[log.turn]))
             try log.file.sync()
+            log.turn = 1 - log.turn
             log.end += Int64(bytes.count)
         } catch {
             log.isSuspect = true
@@ -198,10 +207,19 @@ public final class PurgeJournal: PurgeLedger {
     /// Writes the journal anew with the purges that are still in force.
     private func rewrite(_ log: inout Log) throws(DiskError) {
         let content = try Self.read(log.volume)
-        var header = log.header
-        header.floor = stamps.floor
-        header.number = stamps.head.number
-        log = try Self.write(log.volume, header, stamps.inForce(content?.entries ?? []))
+        let head = stamps.head
+        guard let content, content.header == log.header, content.number >= head.number else {
+            // Somebody took purges away that were acknowledged. They hold in this process; that the next one should not
+            // do without them, everything stored before is hidden.
+            let start = PurgePosition(epoch: log.header.epoch + 1, number: 0)
+            log = try Self.write(log.volume, .init(epoch: start.epoch, floor: start, number: 0), [])
+            stamps.begin(at: start)
+            return
+        }
+        let header = PurgeJournalFormat.Header(
+            epoch: log.header.epoch, floor: stamps.floor, number: head.number)
+        log = try Self.write(
+            log.volume, header, stamps.inForce(content.entries.filter { $0.position <= head }))
     }
 
     // MARK: - What was done

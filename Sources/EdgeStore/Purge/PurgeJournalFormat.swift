@@ -1,7 +1,8 @@
 import EdgePrimitives
 
-/// The bytes of a purge journal: a header, then entries one behind the other, each with a checksum that also covers
-/// the header's and so belongs to this file alone. Little-endian.
+/// The bytes of a purge journal: a header, two places that tell by turns how far the log goes, then entries one behind
+/// the other. All but the header have a checksum that also covers the header's, so they belong to this file alone.
+/// Little-endian.
 ///
 /// | octets | header |
 /// |---|---|
@@ -11,7 +12,12 @@ import EdgePrimitives
 /// | 8 | number of the newest purge when the file was written |
 /// | 4 | CRC-32C of the above |
 ///
-/// | octets | entry |
+/// | octets at 64 and at 128 | how far the log goes |
+/// |---|---|
+/// | 8 | number of the newest purge; the larger of the two counts |
+/// | 4 | CRC-32C of it, continuing from the header's |
+///
+/// | octets from 256 on | entry |
 /// |---|---|
 /// | 4 | length of what follows the checksum |
 /// | 4 | CRC-32C of the length and of what follows, continuing from the header's |
@@ -24,6 +30,8 @@ import EdgePrimitives
 /// | 4, n | the caller's address, UTF-8 |
 enum PurgeJournalFormat {
     static let headerBytes = 44
+    static let entriesOffset = 256
+    static let headOffsets: [Int] = [64, 128]
     private static let magic: UInt64 = 0x3145_4752_5550_5052
     private static let largestEntryBytes = 64 + 3 * Purge.largestValueBytes
 
@@ -38,10 +46,16 @@ enum PurgeJournalFormat {
     struct Content: Equatable {
         var header: Header
         var entries: [PurgeEntry]
-        /// Whether everything up to the end of the file is proved.
-        var isWhole: Bool
-        /// The proved bytes.
+        /// What the file says of how far the log goes; nil where that is not proved.
+        var committed: UInt64?
+        /// Where the proved entries end.
         var bytes: Int64
+
+        /// How far the proved entries go.
+        var number: UInt64 { entries.last?.position.number ?? header.number }
+
+        /// Whether every purge is there that was ever acknowledged. What follows the last proved entry was not.
+        var isWhole: Bool { committed.map { number >= $0 } ?? false }
     }
 
     static func encode(_ header: Header) -> [UInt8] {
@@ -53,6 +67,39 @@ enum PurgeJournalFormat {
         writer.append(header.number)
         writer.appendChecksum()
         return writer.bytes
+    }
+
+    /// What tells that the log goes as far as `number`.
+    static func encode(head number: UInt64, in header: Header) -> [UInt8] {
+        var writer = ByteWriter(capacity: 12)
+        writer.append(number)
+        writer.append(CRC32C.checksum(writer.bytes, continuing: CRC32C.checksum(encode(header))))
+        return writer.bytes
+    }
+
+    /// The file without entries.
+    static func encodeStart(_ header: Header) -> [UInt8] {
+        var writer = ByteWriter(capacity: entriesOffset)
+        writer.append(raw: encode(header))
+        for offset in headOffsets {
+            writer.pad(to: offset)
+            writer.append(raw: encode(head: header.number, in: header))
+        }
+        writer.pad(to: entriesOffset)
+        return writer.bytes
+    }
+
+    private static func decodeHead(_ bytes: UnsafeRawBufferPointer, in header: Header) -> UInt64? {
+        headOffsets.compactMap { offset -> UInt64? in
+            guard bytes.count >= offset + 12 else { return nil }
+            let slot = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 12])
+            var reader = ByteReader(slot)
+            guard let number = reader.read(UInt64.self), Array(slot) == encode(head: number, in: header)
+            else {
+                return nil
+            }
+            return number
+        }.max()
     }
 
     static func encode(_ entry: PurgeEntry, in header: Header) -> [UInt8] {
@@ -82,11 +129,14 @@ enum PurgeJournalFormat {
             let number = reader.read(UInt64.self), reader.isProved()
         else {
             let unknown = Header(epoch: 0, floor: .zero, number: 0)
-            return Content(header: unknown, entries: [], isWhole: false, bytes: 0)
+            return Content(header: unknown, entries: [], committed: nil, bytes: 0)
         }
         let header = Header(
             epoch: epoch, floor: PurgePosition(epoch: floorEpoch, number: floorNumber), number: number)
-        var content = Content(header: header, entries: [], isWhole: false, bytes: Int64(reader.offset))
+        var content = Content(
+            header: header, entries: [], committed: decodeHead(bytes, in: header), bytes: Int64(entriesOffset)
+        )
+        guard reader.read(count: entriesOffset - headerBytes) != nil else { return content }
         var last: UInt64 = 0
         while reader.offset < bytes.count {
             guard let entry = readEntry(&reader, in: header), entry.position.number > last else {
@@ -96,7 +146,6 @@ enum PurgeJournalFormat {
             content.entries.append(entry)
             content.bytes = Int64(reader.offset)
         }
-        content.isWhole = true
         return content
     }
 
