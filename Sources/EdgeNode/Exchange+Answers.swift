@@ -32,7 +32,8 @@ extension Exchange {
     private func cacheStatus(
         _ stored: StoredResponse, _ kind: StoredAnswerKind, _ reason: Reason?, _ now: WallTime
     ) -> CacheStatus {
-        var status = CacheStatus(hitOf: stored, reason, now: now)
+        var status = CacheStatus(
+            hitOf: stored, reason, now: now, softPurgedAt: node.store.softPurgedAt(stored))
         if case .forwarded(let forwarded) = kind {
             status.outcome = .forward(forward)
             status.fwdStatus = forwarded.status
@@ -90,12 +91,13 @@ extension Exchange {
 
 extension CacheStatus {
     /// An answer from what is stored.
-    init(hitOf stored: StoredResponse, _ reason: Reason?, now: WallTime) {
+    init(hitOf stored: StoredResponse, _ reason: Reason?, now: WallTime, softPurgedAt: WallTime?) {
         self.init(outcome: .hit)
         let metadata = stored.metadata
         // Both in whole seconds, so that ttl and the Age field add up.
         ttlSeconds =
             metadata.freshnessLifetimeMilliseconds / 1000 - metadata.currentAgeMilliseconds(at: now) / 1000
+        if let softPurgedAt { ttlSeconds = min(ttlSeconds ?? 0, softPurgedAt.seconds - now.seconds) }
         let isHeuristic = reason == .fresh && metadata.freshnessSource == .heuristic
         detail = isHeuristic ? .heuristic : reason
     }

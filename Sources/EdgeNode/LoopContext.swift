@@ -179,6 +179,8 @@ public final class LoopContext {
     func decide(_ exchange: Exchange) {
         // Before anything is looked at: a purge that comes in between then covers what a pull brings.
         exchange.position = stamps.head
+        exchange.candidate = nil
+        exchange.base = nil
         let step = node.nextStep(
             exchange.request, loaded: exchange.loaded, isPurged: exchange.isPurged, now: wallNow())
         carryOut(step, for: exchange)

@@ -141,7 +141,7 @@ extension Node {
             return (.bypass, .cookiePass)
         }
         if head.framing != .none { return (.bypass, .method) }
-        if Preconditions.mustForward(head.fields) { return (.request, .mustValidate) }
+        if Preconditions.mustForward(head.fields) { return (.request, .precondition) }
         return nil
     }
 
@@ -165,11 +165,10 @@ extension Node {
             selection.stored = variants.first { $0.secondaryKey?.matches(fields) ?? true }
             selection.hint = variants.lazy.compactMap { $0.secondaryKey?.rule }.first
         }
-        guard selection.stored == nil, let loaded, !loaded.isEmpty else { return selection }
-        selection.stored = loaded.first {
-            ($0.secondaryKey?.matches(fields) ?? true) && store.isVisible($0)
-        }
-        selection.hint = selection.hint ?? loaded.lazy.compactMap { $0.secondaryKey?.rule }.first
+        let visible = selection.stored == nil ? (loaded ?? []).filter(store.isVisible) : []
+        guard !visible.isEmpty else { return selection }
+        selection.stored = visible.first { $0.secondaryKey?.matches(fields) ?? true }
+        selection.hint = selection.hint ?? visible.lazy.compactMap { $0.secondaryKey?.rule }.first
         return selection
     }
 

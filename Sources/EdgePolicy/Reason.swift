@@ -19,6 +19,7 @@ public enum Reason: String, Sendable, CaseIterable {
     case clientMinFresh = "client-min-fresh"
     case clientNoStore = "client-no-store"
     case onlyIfCached = "only-if-cached"
+    case precondition
     case softPurged = "soft-purged"
     case purged
     case rulePass = "rule-pass"

@@ -39,6 +39,7 @@ public final class Listener: Sendable {
         var ports: [Int] = []
         for address in addresses {
             var port = address.port
+            if port != 0 { try await makeSureNobodyListens(address) }
             for (loop, context) in contexts {
                 let channel = try await bind(address.host, port, loop, context)
                 port = channel.localAddress?.port ?? port
@@ -47,6 +48,14 @@ public final class Listener: Sendable {
             ports.append(port)
         }
         return ports
+    }
+
+    /// Sockets that share a port would share it with another node as well, and each would get a part of the requests.
+    private func makeSureNobodyListens(_ address: ListenAddress) async throws {
+        let alone = try await ServerBootstrap(group: group)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: address.host, port: address.port).get()
+        try await alone.close().get()
     }
 
     private func bind(

@@ -124,6 +124,26 @@ struct HostileConnectionTests {
         }
     }
 
+    private static let brokenOff = [
+        "Content-Length: 50\r\n\r\n{\"all\":true}",
+        "Transfer-Encoding: chunked\r\n\r\nc\r\n{\"all\":true}\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nc\r\n{\"all\":true}\r\nzz\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n20\r\n{\"all\":true}",
+    ]
+
+    @Test(arguments: brokenOff) func `an order that breaks off is not carried out`(rest: String) async throws
+    {
+        try await withAdmin { admin in
+            let client = try RawClient(port: admin.port)
+            defer { client.close() }
+            let fields = Self.post.map { $0 + "\r\n" }.joined()
+            try await client.send("POST /purge HTTP/1.1\r\nHost: a\r\n\(fields)\(rest)")
+            client.endSending()
+            _ = try await client.isClosedByPeer()
+            #expect(admin.purgeCount == 0)
+        }
+    }
+
     @Test func `who does not read answers is let go`() async throws {
         try await withAdmin(limits: {
             $0.exchange = .seconds(1)

@@ -27,6 +27,13 @@ import Testing
         .host("www.example"), .host("WWW.Example:80"), .tag("blue"), .tag("green"), .all,
     ]
 
+    private static func wait(for node: TestNode, connections: Int) async throws {
+        let deadline = Deadline.standard
+        while node.connectionCount < connections, !deadline.isOver {
+            try await Task.sleep(for: .milliseconds(2))
+        }
+    }
+
     private static func fetch(_ node: TestNode, _ target: String = "/a/x?q=1") async throws -> ClientResponse
     {
         try await RawClient.exchange(port: node.port, "GET", target, host: "www.example")
@@ -244,6 +251,65 @@ import Testing
                 if round == 0 { _ = try await node.node.purge(Self.order(.tag("another"))) }
                 try await onThread { node.node.store.disk?.flush() }
             }
+        }
+    }
+
+    /// Every request is validated, and the origin keeps its validator when its bytes change.
+    @Test func `a validation that meets a purge revives nothing`() async throws {
+        let version = Watched(0)
+        let fields = [
+            "Cache-Control: no-cache", "ETag: \"same\"", "Surrogate-Key: red blue", "Cache-Tag: green",
+        ]
+        try await withNode(
+            script: { request in
+                request.fields.all("If-None-Match").isEmpty
+                    ? [.response(200, fields, body: "v\(version.current) ")] : [.response(304, fields)]
+            }, loops: 2
+        ) { node, _ in
+            let end = Watched(false)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<8 {
+                    group.addTask { while !end.current { _ = try await Self.fetch(node) } }
+                }
+                group.addTask {
+                    defer { end.change { $0 = true } }
+                    for round in 1...200 {
+                        version.change { $0 = round }
+                        _ = try await node.node.purge(Self.order(Self.everyWay[round % Self.everyWay.count]))
+                        for _ in 0..<3 {
+                            let text = try await Self.fetch(node).text
+                            if text != "v\(round) " {
+                                throw TestFailure("\(text) after the purge of round \(round)")
+                            }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test func `a follower that is released does not validate what was purged meanwhile`() async throws {
+        let gate = Gate("the first validation")
+        let reached = Watched(false)
+        let old = ["Cache-Control: max-age=60", "Age: 90", "ETag: \"same\""]
+        try await withNode(script: { request in
+            if request.number == 0 { return [.response(200, old, body: "old")] }
+            if request.fields.all("If-None-Match").isEmpty {
+                return [.response(200, ["Cache-Control: no-cache", "ETag: \"same\""], body: "new")]
+            }
+            let answer = ScriptStep.response(304, ["Cache-Control: no-cache", "ETag: \"same\""])
+            return request.number == 1 ? [.reach(reached), .wait(gate), answer] : [answer]
+        }) { node, origin in
+            _ = try await Self.fetch(node)
+            async let leader = Self.fetch(node)
+            try await reached.wait(for: "the validation") { $0 }
+            async let follower = Self.fetch(node)
+            try await Self.wait(for: node, connections: 2)
+            _ = try await node.node.purge(Self.order(.all))
+            gate.open()
+            _ = try await (leader, follower)
+            for _ in 0..<3 { #expect(try await Self.fetch(node).text == "new") }
         }
     }
 

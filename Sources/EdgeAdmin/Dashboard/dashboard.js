@@ -794,8 +794,8 @@
         + `${now > 0 ? `, ${count(now)} of them in the last minute` : ""}: the log is written faster than it is read.`);
     }
     const lag = status.loopLagMicroseconds ?? {};
-    if (number(lag.p99) > LAG_WORTH_TELLING.p99 || number(lag.max) > LAG_WORTH_TELLING.max) {
-      add("lag", "fair", `The event loops lag: ${microseconds(lag.p99)} at p99, ${microseconds(lag.max)} at most.`);
+    if (number(lag.max) > LAG_WORTH_TELLING.max) {
+      add("lag", "fair", `The event loops were late by up to ${microseconds(lag.max)} in the last minute.`);
     }
     list($("notices"), notices, (one) => one.key, () => make("li"), (node, one) => {
       attribute(node, "data-kind", one.kind);

@@ -34,7 +34,7 @@ struct Account {
             )
         case .validate(let stored, let forward, let reason, _, _, _):
             let validators = Validation.conditionalFields(for: stored.fields).map { name, value in
-                "\(name): \(String(decoding: value, as: UTF8.self))"
+                "\(name.wireName): \(String(decoding: value, as: UTF8.self))"
             }
             let how =
                 validators.isEmpty
@@ -86,7 +86,8 @@ struct Account {
             case .single, .multiple: 206
             case .unsatisfiable: 416
             }
-        let shown = CacheStatus(hitOf: stored, reason, now: now)
+        let shown = CacheStatus(
+            hitOf: stored, reason, now: now, softPurgedAt: node.store.softPurgedAt(stored))
         var sentence = "It is served from the store: \(words(shown.detail ?? reason, stored))."
         switch behind {
         case .nothing: break
@@ -123,7 +124,10 @@ struct Account {
     private func words(_ reason: Reason, _ stored: StoredResponse?) -> String {
         let age = stored.map { $0.metadata.currentAgeMilliseconds(at: now) / 1000 } ?? 0
         let lifetime = stored.map { $0.metadata.freshnessLifetimeMilliseconds / 1000 } ?? 0
-        let ended = "its lifetime of \(lifetime) s ended \(max(0, age - lifetime)) s ago"
+        let purged = stored.flatMap { node.store.softPurgedAt($0) }
+        let ended =
+            purged.map { "a soft purge made it stale at \(Node.text($0))" }
+            ?? "its lifetime of \(lifetime) s ended \(max(0, age - lifetime)) s ago"
         return switch reason {
         case .fresh: "it is fresh for \(max(0, lifetime - age)) s more"
         case .heuristic: "it is fresh for \(max(0, lifetime - age)) s more, by heuristics"
@@ -139,6 +143,7 @@ struct Account {
         case .clientNoCache: "the client said no-cache"
         case .clientMaxAge: "the client's max-age is less than its age of \(age) s"
         case .clientMinFresh: "the client's min-fresh is more than is left of its lifetime"
+        case .precondition: "its If-Match or If-Unmodified-Since is the origin's to judge"
         case .softPurged: "a soft purge made it stale"
         case .rulePass: "a rule says cache: pass"
         case .cookiePass: "the request has cookies, and a rule says cookies: pass"
@@ -176,7 +181,9 @@ struct Account {
             return values.joined(separator: ", ")
         }
         let line = request.rules.caching.lifetimeRuleLine
-        let detail =
+        let isCut =
+            request.rules.caching.maxLifetimeMilliseconds == metadata.freshnessLifetimeMilliseconds
+        var detail =
             switch metadata.freshnessSource {
             case .cdnCacheControl: "CDN-Cache-Control of the response"
             case .sMaxage, .maxAge: "Cache-Control of the response: \(field(.cacheControl))"
@@ -186,6 +193,7 @@ struct Account {
             case .rule: line > 0 ? "ttl of the rule in line \(line)" : "ttl of a rule"
             case .none: "neither the response nor a rule gives one"
             }
+        if isCut { detail += "; cut to maxTTL of a rule" }
         return Explanation.Lifetime(
             seconds: Double(metadata.freshnessLifetimeMilliseconds) / 1000,
             source: metadata.freshnessSource.rawValue, detail: detail)

@@ -8,7 +8,7 @@ extension Node {
     ///
     /// - Throws: ``PurgeError/refused(_:)`` where the question makes no request.
     public func explain(_ question: ExplainQuestion) async throws -> Explanation {
-        let target = try target(question.url)
+        let target = try target(question.url, asRequest: true)
         let request = try Self.request(question, target, seed)
         let found = await inspect(request)
         let now = SystemClock.wall()
@@ -51,7 +51,7 @@ extension Node {
     ///
     /// - Throws: ``PurgeError/refused(_:)``.
     public func objects(url: String) async throws -> ObjectList {
-        let target = try target(url)
+        let target = try target(url, asRequest: true)
         let question = ExplainQuestion(url: url, method: "GET", headers: [], originDown: false)
         let found = await inspect(try Self.request(question, target, seed))
         return ObjectList(

@@ -117,11 +117,13 @@ extension Node {
     }
 
     /// A URL as the target of a request to this node.
-    func target(_ text: String) throws(PurgeError) -> AdministeredTarget {
+    ///
+    /// - Parameter asRequest: the key with the scheme of the listeners, which is what requests have.
+    func target(_ text: String, asRequest: Bool = false) throws(PurgeError) -> AdministeredTarget {
         guard text.utf8.count <= Purge.largestValueBytes else {
             throw .refused("the URL is longer than \(Purge.largestValueBytes) octets")
         }
-        guard let target = AdministeredTarget(text, sites: sites) else {
+        guard let target = AdministeredTarget(text, sites: sites, asRequest: asRequest) else {
             throw .refused(AdministeredTarget.problem(with: text, sites: sites))
         }
         return target
@@ -169,15 +171,21 @@ struct AdministeredTarget {
     let keyText: [UInt8]
 
     /// Nil where ``problem(with:sites:)`` says why.
-    init?(_ text: String, sites: SiteTable) {
+    init?(_ text: String, sites: SiteTable, asRequest: Bool) {
         guard let uri = URIReference(Self.encoded(text)[...]), let scheme = uri.scheme,
-            let authority = uri.authority, !authority.isEmpty, AuthorityReader.isValid(authority),
+            var authority = uri.authority, !authority.isEmpty, AuthorityReader.isValid(authority),
             scheme == Array("http".utf8) || scheme == Array("https".utf8),
             let site = sites.site(forHost: authority[...])
         else { return nil }
         self.site = site
+        // No listener speaks TLS: what comes by way of a terminator comes as http, without the port of https.
+        isTLS = scheme.count == 5 && !asRequest
+        if asRequest, scheme.count == 5 {
+            var host: [UInt8] = []
+            CacheKey.appendAuthority(authority[...], defaultPort: 443, to: &host)
+            authority = host
+        }
         self.authority = authority
-        isTLS = scheme.count == 5
         path = uri.path.isEmpty ? [UInt8(ascii: "/")] : uri.path
         query = uri.query
         rules = site.resolve(path: path[...])

@@ -76,8 +76,8 @@ enum StatusText {
             "\(Amount.plural(connections.open, "connection")) open, "
             + "\(Amount.count(connections.accepted)) accepted"
         if let lag = status.loopLagMicroseconds {
-            text += "; event loops late by \(Amount.latency(microseconds: lag.p99)) at p99, "
-            text += "\(Amount.latency(microseconds: lag.max)) at most"
+            text +=
+                "; event loops late by \(Amount.latency(microseconds: lag.max)) at most in the last minute"
         }
         return [row("clients", text)]
     }
