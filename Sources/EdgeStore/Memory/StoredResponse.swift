@@ -40,9 +40,11 @@ public final class StoredResponse: Sendable {
     private let residentSince = Atomic<UInt32>(0)
     /// The version of the purge stamps at which no purge hid this; see ``PurgeStamps/version``. A second thread that
     /// looks at the same time finds the same.
-    private let checked = Atomic<UInt64>(0)
+    @usableFromInline
+    let checked = Atomic<UInt64>(0)
     /// Milliseconds of the soft purge that covers this; 0: none.
-    private let softPurged = Atomic<Int64>(0)
+    @usableFromInline
+    let softPurged = Atomic<Int64>(0)
 
     /// A stored response; what it is charged follows from its parts.
     public convenience init(
@@ -135,7 +137,7 @@ public final class StoredResponse: Sendable {
     }
 
     /// Whether no purge covers it at that version of the stamps, as far as is known without looking.
-    @inline(__always)
+    @inlinable
     public func isUntouched(at version: UInt64) -> Bool {
         checked.load(ordering: .acquiring) == version && softPurged.load(ordering: .relaxed) == 0
     }

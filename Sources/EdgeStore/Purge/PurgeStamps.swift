@@ -50,7 +50,8 @@ public final class PurgeStamps: Sendable {
     private let seed = DigestSeed.random()
     private let capacity: Int
     /// Counts changes; see ``StoredResponse/checkedVersion``.
-    private let versionNumber = Atomic<UInt64>(0)
+    @usableFromInline
+    let versionNumber = Atomic<UInt64>(0)
     private let state = Mutex(State())
 
     public init(capacity: Int = PurgeStamps.largestCount) {
@@ -58,7 +59,7 @@ public final class PurgeStamps: Sendable {
     }
 
     /// Changes with every purge. A stored response that was found untouched at this version still is.
-    @inline(__always)
+    @inlinable
     public var version: UInt64 { versionNumber.load(ordering: .acquiring) }
 
     /// The newest position: what a pull carries that begins now.
