@@ -19,7 +19,8 @@ DASHBOARD_PACKAGES := chromium fonts-dejavu-core python3 python3-websocket
 LIBRARIES = $(shell for dir in /usr/include /usr/local/include; do \
 	[ -e $$dir/nghttp2/nghttp2.h ] && echo nghttp2; [ -e $$dir/brotli/encode.h ] && echo brotli; done | sort -u | xargs)
 BUILD = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) build -j $(JOBS)
-TEST = ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) test
+# Of a crash: the thread that crashed, at the end of the output, at once. Every thread of a node takes minutes.
+TEST = SWIFT_BACKTRACE=threads=crashed,registers=none,images=none,color=no ROCKPOOL_LIBRARIES="$(LIBRARIES)" $(SWIFT) test
 RELEASE = .build/release/rockpool
 
 # $(call install,packages): installs those that are missing, and does nothing when none is. The tests start an nginx

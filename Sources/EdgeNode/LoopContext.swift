@@ -290,7 +290,6 @@ public final class LoopContext {
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
     func continueAlone(_ exchange: Exchange, mayCollapse: Bool) {
         counters.followersReleased.add(1)
-        let request = exchange.request
         if mayCollapse {
             decide(exchange)
             return

@@ -84,6 +84,16 @@ public final class Node: Sendable {
         state.withLock { $0.loops.append(registered) }
     }
 
+    /// Lets go of the loops, which hold on to the node; after their last request.
+    public func releaseLoops() {
+        // Outside the lock: a context that ends may ask the node something.
+        let loops = state.withLock { state in
+            defer { state.loops = [] }
+            return state.loops
+        }
+        withExtendedLifetime(loops) {}
+    }
+
     /// Takes a new configuration without dropping a connection or a stored response. Listeners, the cache
     /// directory and the admin address stay as they were until a restart.
     public func reload(_ configuration: NodeConfiguration) {

@@ -58,7 +58,10 @@ struct NodeService: Sendable {
             configuration: configuration, nodeID: Array(try directory.nodeID(configuration.nodeID).utf8),
             accessLog: accessLog, disk: disk, ledger: ledger)
         node.pulls.start()
-        defer { node.pulls.shutdown() }
+        defer {
+            node.releaseLoops()
+            node.pulls.shutdown()
+        }
         let token =
             try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
         // A loop for each processor that this process may use: two on one would only take turns.

@@ -2,13 +2,10 @@ import EdgeTesting
 import Testing
 
 /// The tables in `fixtures/conformance`, played over sockets against a whole node.
-@Suite struct ConformanceTests {
-    /// So many cases at once; each has a node and an origin of its own.
-    private static let places = Places(8)
-
+@Suite(.wholeNodes) struct ConformanceTests {
     @Test(arguments: ConformanceCase.all)
     func `the node answers as the RFC says`(testCase: ConformanceCase) async throws {
-        let problems = try await Self.places.hold { try await CaseRun(testCase).problems() }
+        let problems = try await CaseRun(testCase).problems()
         #expect(problems.isEmpty, "\(testCase.testDescription)\n\(problems.joined(separator: "\n"))")
     }
 

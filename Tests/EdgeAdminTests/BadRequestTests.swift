@@ -3,7 +3,7 @@ import EdgeTesting
 import Testing
 
 /// What is refused before the node is asked, and which field the problem names.
-struct BadRequestTests {
+@Suite(.wholeNodes) struct BadRequestTests {
     private static let longURL = "http://a.test/" + String(repeating: "x", count: 8_192)
 
     static let purges: [(String, String?)] = [

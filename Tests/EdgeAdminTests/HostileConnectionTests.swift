@@ -4,7 +4,7 @@ import NIOCore
 import Testing
 
 /// Clients that are slow, large, many or wrong.
-struct HostileConnectionTests {
+@Suite(.wholeNodes) struct HostileConnectionTests {
     private static let post = ["Content-Type: application/json"] + TestAdmin.authorization()
 
     @Test func `the largest body is read, one byte more is not`() async throws {

@@ -4,7 +4,7 @@ import EdgeTesting
 import Testing
 
 /// `/openapi.json` against the server that it describes.
-struct OpenAPITests {
+@Suite(.wholeNodes) struct OpenAPITests {
     private struct Operation {
         let path: String
         let method: String

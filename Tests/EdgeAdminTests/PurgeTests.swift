@@ -3,7 +3,7 @@ import EdgeTesting
 import Testing
 
 /// Orders that are done, and what the log and `/purges` keep of them.
-struct PurgeTests {
+@Suite(.wholeNodes) struct PurgeTests {
     static let accepted = [
         #"{"url":"http://www.example.com/a.css"}"#,
         #"{"url":"HTTPS://www.example.com/?a=b","anyQuery":true,"soft":true}"#,

@@ -5,7 +5,7 @@ import NIOCore
 import Testing
 
 /// Who may ask, and what guessing gets.
-struct TokenTests {
+@Suite(.wholeNodes) struct TokenTests {
     @Test func `only the whole token matches`() {
         let token = AdminToken("secret-token")
         #expect(token.matches("secret-token"))

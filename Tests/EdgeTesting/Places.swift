@@ -1,11 +1,11 @@
 /// Lets so many callers run at once, in the order they came.
-public actor Places {
+actor Places {
     private var free: Int
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    public init(_ count: Int) { free = count }
+    init(_ count: Int) { free = count }
 
-    public nonisolated func hold<Value: Sendable>(
+    nonisolated func hold<Value: Sendable>(
         _ body: @Sendable () async throws -> Value
     ) async throws -> Value {
         await take()

@@ -73,6 +73,7 @@ public final class TestNode: Sendable {
     public func stop() async throws {
         await listener.drain(within: 0)
         try await group.shutdownGracefully()
+        node.releaseLoops()
         try await onThread {
             self.node.pulls.shutdown()
             self.node.store.disk?.shutdown()

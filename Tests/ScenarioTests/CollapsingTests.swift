@@ -3,7 +3,7 @@ import EdgeTesting
 import Testing
 
 /// Requests that share one origin pull (RFC 9111 4).
-@Suite struct CollapsingTests {
+@Suite(.wholeNodes) struct CollapsingTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
 
     /// A chunked answer in two parts, the second behind `gate`.

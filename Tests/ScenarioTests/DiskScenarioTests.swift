@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 /// A node with a disk tier: what outlives memory and the process, and what a disk that fails may cost.
-@Suite struct DiskScenarioTests {
+@Suite(.wholeNodes) struct DiskScenarioTests {
     private static let cacheable = ["Cache-Control: max-age=3600", "ETag: \"v1\""]
 
     private static func withFolder(_ body: (String) async throws -> Void) async throws {

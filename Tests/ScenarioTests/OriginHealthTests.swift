@@ -4,7 +4,7 @@ import EdgeTesting
 import Testing
 
 /// Several servers of one origin: who is asked while one of them is in trouble.
-@Suite struct OriginHealthTests {
+@Suite(.wholeNodes) struct OriginHealthTests {
     private static let passed = ["Cache-Control: no-store"]
 
     /// Answers every request with `name`; checks as `isWell` says.

@@ -6,7 +6,7 @@ import Foundation
 import Testing
 
 /// Purges as clients see them: what begins after the answer gets nothing older.
-@Suite struct PurgeTests {
+@Suite(.wholeNodes) struct PurgeTests {
     private static let cacheable = [
         "Cache-Control: max-age=3600", "ETag: \"same\"", "Surrogate-Key: red blue", "Cache-Tag: green, red",
     ]

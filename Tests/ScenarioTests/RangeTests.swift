@@ -3,7 +3,7 @@ import EdgeTesting
 import Testing
 
 /// Ranges of what is not stored, or not whole (RFC 9110 14, RFC 9111 3.3, 3.4).
-@Suite struct RangeTests {
+@Suite(.wholeNodes) struct RangeTests {
     private static let mebibyte = 1 << 20
     private static let size = 3 * mebibyte + 1000
     /// Bytes that tell their own offset.

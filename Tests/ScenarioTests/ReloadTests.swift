@@ -5,7 +5,7 @@ import EdgeTesting
 import Testing
 
 /// A new configuration while requests are under way: nothing is dropped, and what comes next goes by it.
-@Suite struct ReloadTests {
+@Suite(.wholeNodes) struct ReloadTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
 
     private static func reload(_ node: TestNode, _ change: (inout NodeConfiguration) -> Void) {

@@ -5,7 +5,7 @@ import EdgeTesting
 import Testing
 
 /// Stale responses when the origin fails (RFC 9111 4.2.4, RFC 5861), and how a node goes on asking.
-@Suite struct StaleTests {
+@Suite(.wholeNodes) struct StaleTests {
     /// Stale when it arrives, and validated from then on.
     private static let stale = ["Cache-Control: max-age=60", "Age: 90", "ETag: \"a\""]
     /// The same on a connection that ends: on a reused one a failed GET may be sent again (RFC 9112 9.3.1).

@@ -4,7 +4,7 @@ import EdgeTesting
 import Testing
 
 /// Pulls over TLS: who is believed, who we say we are, and where a body ends.
-@Suite(.serialized) struct TLSOriginTests {
+@Suite(.serialized, .wholeNodes) struct TLSOriginTests {
     /// Runs `body` with certificates of its own, an origin that shows one for `name`, and a node.
     private static func withTLSNode(
         certifiedFor name: String = "IP:127.0.0.1", asksForClientCertificate: Bool = false,

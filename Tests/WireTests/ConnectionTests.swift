@@ -4,7 +4,7 @@ import EdgeTesting
 import Testing
 
 /// Connections of clients: order, persistence, bodies, ends.
-@Suite struct ConnectionTests {
+@Suite(.wholeNodes) struct ConnectionTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
 
     @Test func `pipelined requests are answered in order`() async throws {

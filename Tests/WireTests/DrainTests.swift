@@ -5,7 +5,7 @@ import EdgeTesting
 import Testing
 
 /// A node that drains: what is under way is finished, what is idle is closed, nothing new is taken.
-@Suite(.serialized) struct DrainTests {
+@Suite(.serialized, .wholeNodes) struct DrainTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
 
     /// A connection that has had an answer and now waits.

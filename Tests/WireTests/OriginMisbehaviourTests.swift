@@ -4,7 +4,7 @@ import EdgeTesting
 import Testing
 
 /// Answers of an origin that are refused: 502 or 504 with the reason, and nothing else disturbed.
-@Suite struct OriginMisbehaviourTests {
+@Suite(.wholeNodes) struct OriginMisbehaviourTests {
     struct Answer: Sendable, CustomTestStringConvertible {
         let name: String
         let steps: [ScriptStep]

@@ -4,7 +4,7 @@ import Testing
 
 /// Requests that are refused for their syntax: the status, the end of the connection, and an origin that
 /// hears nothing.
-@Suite struct RefusedRequestTests {
+@Suite(.wholeNodes) struct RefusedRequestTests {
     struct Refused: Sendable, CustomTestStringConvertible {
         let name: String
         let request: String

@@ -5,7 +5,7 @@ import Testing
 
 /// Clients that take their time: who still reads gets all of it, who does not is closed, and neither costs anybody
 /// else anything.
-@Suite(.serialized) struct SlowReaderTests {
+@Suite(.serialized, .wholeNodes) struct SlowReaderTests {
     private static let cacheable = ["Cache-Control: max-age=3600"]
     private static let passed = ["Cache-Control: no-store"]
 
