@@ -13,6 +13,7 @@ public final class LoopContext {
     private var sites: SiteTable
     private var configurationNumber: UInt64
     private var keyText: [UInt8] = []
+    private var scratch = ByteBuffer()
     private let seed: DigestSeed
     /// This loop's way into the access log; nil where there is none.
     let accessLane: AccessLane?
@@ -46,6 +47,14 @@ public final class LoopContext {
         configurationNumber = current
         sites = node.sites
     }
+
+    /// Takes the loop's output buffer, to be given back empty the same way. Whoever comes in between gets a new one.
+    public func swapScratch(_ buffer: inout ByteBuffer) {
+        swap(&buffer, &scratch)
+        if scratch.capacity > Self.maxScratchBytes { scratch = ByteBuffer() }
+    }
+
+    private static let maxScratchBytes = 128 * 1024
 
     func wallNow() -> WallTime { SystemClock.wall() }
 

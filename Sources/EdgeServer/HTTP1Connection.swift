@@ -5,7 +5,6 @@ import EdgeStore
 import NIOCore
 import NIOPosix
 
-import func Glibc.dup
 import struct Glibc.linger
 
 /// One HTTP/1 connection of a client: bytes in, requests to the node in order, responses out.
@@ -26,7 +25,6 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// Small answers to pipelined requests are gathered into one write up to this size.
     static let maxGatheredBytes = 128 * 1024
 
-    private static let allocator = ByteBufferAllocator()
     private enum Phase {
         case idle
         case exchanging
@@ -61,8 +59,10 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var needsFlush = false
     private var isProcessing = false
     private var deadline = MonotonicTime(nanoseconds: .max)
+    private var deadlineIsIdle = false
     /// Content of the upload that had been read when draining began.
     private var drainedFrom: UInt64 = 0
+    private var direct = DirectOutput()
     private var progress = SendProgress()
     /// A plain hit was answered since the timer last looked.
     private var wasActive = false
@@ -89,6 +89,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     func channelActive(context: ChannelHandlerContext) {
         node.counters.connectionsAccepted.add(1)
         setDeadline(limits.idleMilliseconds)
+        if !isTLS { direct.open(context) }
         context.fireChannelActive()
     }
 
@@ -117,14 +118,13 @@ final class HTTP1Connection: ChannelInboundHandler {
             input?.discardReadBytes()
             input?.writeImmutableBuffer(bytes)
         }
+        direct.readBegan()
         process(context)
+        direct.readEnded()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if needsFlush {
-            needsFlush = false
-            context.flush()
-        }
+        if needsFlush { flush(context) }
         if timedFrom != 0 { node.counters.timedHitFlushed(&timedFrom) }
     }
 
@@ -133,11 +133,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         if isWritable {
             exchange?.connectionWritable()
             if phase == .idle {
-                resumeReading(context)
-                if !isProcessing, input != nil {
-                    process(context)
-                    channelReadComplete(context: context)
-                }
+                setReading(paused: false, context)
+                processHeld(context)
             }
         }
     }
@@ -152,7 +149,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .draining, .lingering: closeWhenWritten(context)
             case .exchanging:
                 // The client may have sent all it wants to say and still wait for the answers.
-                if let upload, !upload.isOver { context.close(promise: nil) }
+                if let upload, !upload.isOver { close(context) }
             case .closed: break
             }
             return
@@ -161,7 +158,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        context.close(promise: nil)
+        close(context)
     }
 
     /// The node drains: finish what is under way, take nothing new.
@@ -198,6 +195,13 @@ final class HTTP1Connection: ChannelInboundHandler {
         if isInputClosed, phase == .idle { closeWhenWritten(context) }
     }
 
+    /// Goes on with what waits to be processed, unless a loop up the stack is about to.
+    private func processHeld(_ context: ChannelHandlerContext) {
+        guard !isProcessing, input != nil else { return }
+        process(context)
+        channelReadComplete(context: context)
+    }
+
     /// Reads requests and answers plain hits, until one is something else.
     ///
     /// All that a hit touches is in local variables: the members of a class cost a check and a reference each time.
@@ -210,6 +214,8 @@ final class HTTP1Connection: ChannelInboundHandler {
         swap(&head, &self.head)
         defer { swap(&head, &self.head) }
         var output = ByteBuffer()
+        node.swapScratch(&output)
+        defer { node.swapScratch(&output) }
         var readAt = node.counters.bytesRead()
         while bytes.readableBytes > 0 {
             // A client that sends requests and takes no answers waits until it does.
@@ -217,7 +223,7 @@ final class HTTP1Connection: ChannelInboundHandler {
                 send(&output, context)
                 guard isWritable else {
                     input = bytes
-                    pauseReading(context)
+                    setReading(paused: true, context)
                     return false
                 }
                 continue
@@ -237,7 +243,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             }
             if !keepsAlive { head.endConnection() }
             let started = logsHits ? SystemClock.monotonic() : MonotonicTime(nanoseconds: 0)
-            if output.capacity == 0 { output = Self.allocator.buffer(capacity: 2048) }
+            if output.capacity == 0 { output.reserveCapacity(2048) }
             guard let hit = node.plainHit(head, isTLS: isTLS, into: &output) else {
                 send(&output, context)
                 if bytes.readableBytes > 0 { input = bytes }
@@ -267,15 +273,15 @@ final class HTTP1Connection: ChannelInboundHandler {
                 if body.readableBytes <= Self.copiedBodyBytes {
                     output.writeImmutableBuffer(body)
                 } else {
-                    send(&output, context)
+                    enqueue(&output, context)
                     write(body, context)
                 }
             case .pages(let extent):
-                send(&output, context)
-                write(extent, 0..<extent.count, context)
+                enqueue(&output, context)
+                write(extent.slice(0..<extent.count), context)
             case .sparse:
                 guard let region = hit.region else { preconditionFailure("a plain hit lacks its body") }
-                send(&output, context)
+                enqueue(&output, context)
                 write(region, context)
             }
         }
@@ -300,8 +306,7 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Hands upload bytes on; false: wait for room, or the body is over and what follows must wait its turn.
     private func readUpload(_ context: ChannelHandlerContext) -> Bool {
-        guard var bytes = input, let upload, !upload.isOver else { return false }
-        guard !isReadPaused else { return false }
+        guard var bytes = input, let upload, !upload.isOver, !isReadPaused else { return false }
         setDeadline(limits.stallMilliseconds)
         while !upload.isOver, bytes.readableBytes > 0 {
             switch upload.next(&bytes) {
@@ -311,7 +316,7 @@ final class HTTP1Connection: ChannelInboundHandler {
                     exchange?.receiveUploadEnd(trailers: nil)
                 } else if !hasRoom {
                     input = bytes
-                    pauseReading(context)
+                    setReading(paused: true, context)
                     return false
                 }
             case .needMore: break
@@ -322,7 +327,7 @@ final class HTTP1Connection: ChannelInboundHandler {
                 exchange = nil
                 failed?.clientGone(uploadIncomplete: true)
                 if isResponseDone || failed?.hasSentHead == true {
-                    context.close(promise: nil)
+                    close(context)
                 } else {
                     refuse(.malformedChunk, context)
                 }
@@ -345,7 +350,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         while !upload.isOver, bytes.readableBytes > 0 {
             if case .malformed = upload.next(&bytes) {
-                context.close(promise: nil)
+                close(context)
                 return false
             }
         }
@@ -362,19 +367,15 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Input that cannot be used yet stays in the socket once a bound is reached.
     private func holdBack(_ context: ChannelHandlerContext) {
-        if let held = input?.readableBytes, held > limits.maxPipelinedBytes { pauseReading(context) }
+        if let held = input?.readableBytes, held > limits.maxPipelinedBytes {
+            setReading(paused: true, context)
+        }
     }
 
-    private func pauseReading(_ context: ChannelHandlerContext) {
-        guard !isReadPaused else { return }
-        isReadPaused = true
-        context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
-    }
-
-    private func resumeReading(_ context: ChannelHandlerContext) {
-        guard isReadPaused else { return }
-        isReadPaused = false
-        context.channel.setOption(.autoRead, value: true).whenFailure { _ in }
+    private func setReading(paused: Bool, _ context: ChannelHandlerContext) {
+        guard isReadPaused != paused else { return }
+        isReadPaused = paused
+        context.channel.setOption(.autoRead, value: !paused).whenFailure { _ in }
     }
 
     private func becomeIdle(_ context: ChannelHandlerContext) {
@@ -384,7 +385,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
         phase = .idle
         isResponseDone = false
-        resumeReading(context)
+        setReading(paused: false, context)
         setDeadline(limits.idleMilliseconds)
     }
 
@@ -393,6 +394,19 @@ final class HTTP1Connection: ChannelInboundHandler {
     @inline(__always)
     private func send(_ output: inout ByteBuffer, _ context: ChannelHandlerContext) {
         guard output.readableBytes > 0 else { return }
+        let handed = output.readableBytes
+        direct.send(&output, context)
+        progress.handedBytes += Int64(handed - output.readableBytes)
+        enqueue(&output, context)
+    }
+
+    /// Leaves `output` empty, and its storage to whoever writes into it next unless the channel has it now.
+    @inline(__always)
+    private func enqueue(_ output: inout ByteBuffer, _ context: ChannelHandlerContext) {
+        guard output.readableBytes > 0 else {
+            output.clear()
+            return
+        }
         var taken = ByteBuffer()
         swap(&taken, &output)
         write(taken, context)
@@ -401,33 +415,37 @@ final class HTTP1Connection: ChannelInboundHandler {
     @inline(__always)
     private func write(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
         needsFlush = true
+        direct.channelUsed()
         progress.handedBytes += Int64(bytes.readableBytes)
         context.write(wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
     }
 
-    private func write(_ extent: PageExtent, _ range: Range<Int>, _ context: ChannelHandlerContext) {
-        write(extent.slice(range), context)
-    }
-
-    /// Has the kernel send a part of a file. The descriptor is a copy of its own, since the file may leave the store
-    /// while its bytes are on their way.
+    /// Has the kernel send a part of a file.
     private func write(_ region: DiskRegion, _ context: ChannelHandlerContext) {
-        guard let descriptor = region.descriptor, case let copy = dup(descriptor), copy >= 0 else {
-            context.close(promise: nil)
+        guard let file = region.fileRegion() else {
+            close(context)
             return
         }
         needsFlush = true
+        direct.channelUsed()
         progress.handedBytes += Int64(region.count)
-        // NIOCore has no other initialiser.
-        let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: copy)
-        let start = Int(region.offset)
         let sent = context.eventLoop.makePromise(of: Void.self)
         sent.futureResult.whenComplete { _ in
             // Its bytes count as the store's until they are sent.
-            withExtendedLifetime(region) { try? handle.close() }
+            withExtendedLifetime(region) { try? file.fileHandle.close() }
         }
-        let file = FileRegion(fileHandle: handle, readerIndex: start, endIndex: start + region.count)
         context.write(wrapOutboundOut(.fileRegion(file)), promise: sent)
+    }
+
+    private func flush(_ context: ChannelHandlerContext) {
+        needsFlush = false
+        direct.channelUsed()
+        context.flush()
+    }
+
+    private func close(_ context: ChannelHandlerContext, mode: CloseMode = .all) {
+        direct.channelUsed()
+        context.close(mode: mode, promise: nil)
     }
 
     /// A refusal is written, the write side shut, and input read and dropped for a moment (RFC 9112 9.6): closing
@@ -442,28 +460,26 @@ final class HTTP1Connection: ChannelInboundHandler {
         guard phase != .lingering, phase != .closed else { return }
         phase = .lingering
         input = nil
-        needsFlush = false
-        context.flush()
+        flush(context)
         if isInputClosed {
             closeWhenWritten(context)
             return
         }
-        resumeReading(context)
-        context.close(mode: .output, promise: nil)
+        setReading(paused: false, context)
+        close(context, mode: .output)
         setDeadline(limits.lingerMilliseconds)
     }
 
     /// Closes once all that was written has gone out.
     private func closeWhenWritten(_ context: ChannelHandlerContext) {
         let channel = context.channel
+        direct.channelUsed()
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer()))).whenComplete { _ in
             channel.close(promise: nil)
         }
     }
 
     // MARK: Deadlines
-
-    private var deadlineIsIdle = false
 
     /// One timer for a connection: it looks at the deadline when it fires and goes on from there, so that setting a
     /// deadline costs a store.
@@ -481,9 +497,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         // It holds the connection until it fires or the connection ends; ``Exchange/delegate`` says why not weakly.
         timer?.cancel()
         let loop = context.eventLoop.assumeIsolated()
-        timer = loop.scheduleTask(in: .milliseconds(milliseconds)) {
-            self.timerFired()
-        }
+        timer = loop.scheduleTask(in: .milliseconds(milliseconds)) { self.timerFired() }
     }
 
     private func timerFired() {
@@ -501,7 +515,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         } else if phase == .idle, parser.isInsideHead {
             refuse(.headTimeout, context)
         } else {
-            context.close(promise: nil)
+            close(context)
         }
     }
 
@@ -516,7 +530,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             return false
         case .waiting(let stalled):
             if stalled >= limits.stallMilliseconds {
-                context.close(promise: nil)
+                close(context)
             } else {
                 armTimer(after: 1_000)
             }
@@ -529,24 +543,19 @@ extension HTTP1Connection: ExchangeDelegate {
     var exchangeMaySend: Bool { context != nil && isWritable }
 
     func exchange(_ exchange: Exchange, send bytes: ByteBuffer) {
-        guard let context else { return }
-        write(bytes, context)
+        if let context { write(bytes, context) }
     }
 
     func exchange(_ exchange: Exchange, send extent: PageExtent, range: Range<Int>) {
-        guard let context else { return }
-        write(extent, range, context)
+        if let context { write(extent.slice(range), context) }
     }
 
     func exchange(_ exchange: Exchange, send region: DiskRegion) {
-        guard let context else { return }
-        write(region, context)
+        if let context { write(region, context) }
     }
 
     func exchangeFlush(_ exchange: Exchange) {
-        guard let context else { return }
-        needsFlush = false
-        context.flush()
+        if let context { flush(context) }
     }
 
     func exchangeFinished(_ exchange: Exchange, keepAlive: Bool) {
@@ -563,15 +572,12 @@ extension HTTP1Connection: ExchangeDelegate {
             phase = .draining
             drainedFrom = upload.contentBytes
             isReadPaused = true
-            resumeReading(context)
+            setReading(paused: false, context)
         } else {
             becomeIdle(context)
         }
-        // What was pipelined behind this exchange is read now, unless a loop up the stack is about to.
-        if !isProcessing, input != nil {
-            process(context)
-            channelReadComplete(context: context)
-        }
+        // What was pipelined behind this exchange.
+        processHeld(context)
     }
 
     func exchangeAborted(_ exchange: Exchange, needsReset: Bool) {
@@ -582,15 +588,12 @@ extension HTTP1Connection: ExchangeDelegate {
             _ = socket.setSoLinger(Glibc.linger(l_onoff: 1, l_linger: 0))
         }
         // Neither a last chunk nor the promised length was sent: the client sees that the body is not whole.
-        context.close(promise: nil)
+        close(context)
     }
 
     func exchangeResumeUpload(_ exchange: Exchange) {
         guard let context, phase == .exchanging else { return }
-        resumeReading(context)
-        if !isProcessing, input != nil {
-            process(context)
-            channelReadComplete(context: context)
-        }
+        setReading(paused: false, context)
+        processHeld(context)
     }
 }

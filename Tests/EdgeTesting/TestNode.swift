@@ -61,6 +61,21 @@ public final class TestNode: Sendable {
 
     public var connectionCount: Int { listener.connectionCount }
 
+    /// Waits until so many connections are there as `isMet` says; it shows in what follows if they never are.
+    public func waitForConnections(_ isMet: (Int) -> Bool) async throws {
+        try await poll { isMet(connectionCount) }
+    }
+
+    /// Waits until so many requests joined a pull that was under way.
+    public func waitForFollowers(_ count: UInt64) async throws {
+        try await poll { node.counters.reduce(0) { $0 + $1.followersJoined.current } >= count }
+    }
+
+    private func poll(_ isMet: () -> Bool) async throws {
+        let deadline = Deadline.standard
+        while !isMet(), !deadline.isOver { try await Task.sleep(for: .milliseconds(2)) }
+    }
+
     /// Begins to drain; the value is whether that ended before `seconds` were over.
     public func drain(within seconds: Int64) -> Task<Bool, Never> {
         Task {

@@ -27,13 +27,6 @@ import Testing
         .host("www.example"), .host("WWW.Example:80"), .tag("blue"), .tag("green"), .all,
     ]
 
-    private static func wait(for node: TestNode, connections: Int) async throws {
-        let deadline = Deadline.standard
-        while node.connectionCount < connections, !deadline.isOver {
-            try await Task.sleep(for: .milliseconds(2))
-        }
-    }
-
     private static func fetch(_ node: TestNode, _ target: String = "/a/x?q=1") async throws -> ClientResponse
     {
         try await RawClient.exchange(port: node.port, "GET", target, host: "www.example")
@@ -305,7 +298,7 @@ import Testing
             async let leader = Self.fetch(node)
             try await reached.wait(for: "the validation") { $0 }
             async let follower = Self.fetch(node)
-            try await Self.wait(for: node, connections: 2)
+            try await node.waitForConnections { $0 >= 2 }
             _ = try await node.node.purge(Self.order(.all))
             gate.open()
             _ = try await (leader, follower)

@@ -253,6 +253,34 @@ import Testing
         }
     }
 
+    /// Small answers go to the socket past the channel's queue, and the rest of the first that the socket does not take
+    /// goes through it, as do large ones and misses. No answer overtakes another, and no byte is sent twice.
+    @Test func `answers of all sizes come in order to a client with little room`() async throws {
+        let large = String(repeating: "0123456789abcdef", count: 4_096)
+        @Sendable func body(_ target: String) -> String {
+            target == "/large" ? large : "of \(target) " + large.prefix(900)
+        }
+        try await withNode(script: { [.response(200, Self.cacheable, body: body($0.target))] }) { node, _ in
+            for target in ["/small", "/large"] { _ = try await node.fetch("GET", target) }
+            let client = try node.connect(receiveBufferBytes: 4_096)
+            let runs = (0..<40).map { run in
+                Array(repeating: "/small", count: 50 + run) + [
+                    "/large", "/small", "/miss/\(run)", "/small", "/large",
+                ]
+            }
+            let sending = Task {
+                for run in runs {
+                    try await client.send(run.map { RawClient.request("GET", $0) }.joined())
+                }
+            }
+            for target in runs.joined() {
+                let response = try await client.response()
+                #expect(response.text == body(target))
+            }
+            try await sending.value
+        }
+    }
+
     /// The socket takes many writes at once and tells of room while more is being written: no such word is lost.
     @Test(arguments: ["misses", "hits"])
     func `large answers reach their clients whole`(kind: String) async throws {

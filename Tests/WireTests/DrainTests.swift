@@ -45,6 +45,7 @@ import Testing
             #expect(try await idle.isClosedByPeer())
             // Idle connections close after the listening sockets. (The port may be another server's by now.)
             _ = try? node.connect()
+            try await node.waitForConnections { $0 <= 1 }
             #expect(node.connectionCount <= 1)
             gate.open()
             if head == nil { head = try await client.head() }

@@ -120,8 +120,7 @@ import Testing
                 let response = try await node.fetch("GET", "/r")
                 #expect(response.body == body)
             }
-            let deadline = Deadline.standard
-            while node.connectionCount > 0, !deadline.isOver { try await Task.sleep(for: .milliseconds(5)) }
+            try await node.waitForConnections { $0 == 0 }
             #expect(node.connectionCount == 0)
             // What the buffers held is all that comes.
             let rest = try await stalled.rest()
