@@ -93,7 +93,7 @@ public final class Listener: Sendable {
             return state.isDraining
         }
         // It came before the sockets were closed, and after those were told that were there.
-        if isDraining { bound.drainSoon() }
+        if isDraining { loop.execute { bound.value.drain() } }
     }
 
     func closed(_ connection: HTTP1Connection) {
@@ -116,16 +116,15 @@ public final class Listener: Sendable {
             return (state.channels, Array(state.connections.values), state.connections.isEmpty)
         }
         for channel in channels { try? await channel.close().get() }
-        for connection in connections { connection.drainSoon() }
+        // All of a loop at once: none takes another request in between.
+        for onLoop in Dictionary(grouping: connections, by: { ObjectIdentifier($0.eventLoop) }).values {
+            onLoop[0].eventLoop.execute {
+                for connection in onLoop { connection.value.drain() }
+            }
+        }
         if isEmpty { promise.succeed() }
         let timeout = group.next().scheduleTask(in: .seconds(seconds)) { promise.succeed() }
         try? await promise.futureResult.get()
         timeout.cancel()
-    }
-}
-
-extension NIOLoopBound where Value == HTTP1Connection {
-    fileprivate func drainSoon() {
-        eventLoop.execute { value.drain() }
     }
 }

@@ -72,7 +72,7 @@ struct NodeService: Sendable {
             ports = try await listener.start(configuration.listeners)
         } catch {
             let addresses = configuration.listeners.map(\.description).joined(separator: ", ")
-            throw StartError("cannot listen on \(addresses): \(error)")
+            throw StartError("cannot listen on \(addresses): \(Self.cause(error))")
         }
         try await serve(node, listener, ports, token, logger)
         accessLog?.close()
@@ -128,8 +128,14 @@ struct NodeService: Sendable {
         do {
             try await services.run()
         } catch  where !isAdminUp.load(ordering: .relaxed) {
-            throw StartError("cannot listen on \(configuration.admin.address), the admin address: \(error)")
+            throw StartError(
+                "cannot listen on \(configuration.admin.address), the admin address: \(Self.cause(error))")
         }
+    }
+
+    /// Of a failed system call what the system says of it, without the call.
+    private static func cause(_ error: any Error) -> String {
+        (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
     }
 
     private func openAccessLog() throws -> AccessLog? {

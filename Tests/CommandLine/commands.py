@@ -115,7 +115,7 @@ class Serve(CommandCase):
                 _, err = self.run_command(
                     "serve", "--origin", "http://127.0.0.1:9", flag, taken, other, f"127.0.0.1:{free_ports(1)[0]}",
                     "--cache-dir", folder, code=1)
-                self.assertIn(f"cannot listen on {taken}", err)
+                self.assertRegex(err, f"cannot listen on {taken}.*: Address already in use\n")
 
 
 class Reaching(CommandCase):
@@ -144,6 +144,9 @@ class Reaching(CommandCase):
 
     def test_a_token_file_beats_the_environment(self):
         self.run_command("status", "--token-file", NODE.token_file, ROCKPOOL_ADMIN_TOKEN="wrong-token")
+
+    def test_an_address_without_a_scheme_is_enough(self):
+        self.run_command("status", "--admin", NODE.admin.removeprefix("http://"))
 
     def test_no_node_is_2(self):
         port, = free_ports(1)

@@ -45,6 +45,40 @@ import Testing
         }
     }
 
+    private static func explain(_ node: TestNode, _ target: String, originDown: Bool) async throws
+        -> Explanation
+    {
+        try await node.node.explain(
+            ExplainQuestion(
+                url: "http://case.test\(target)", method: "GET", headers: [], originDown: originDown))
+    }
+
+    @Test func `explain says which window is over, and how long it is`() async throws {
+        let fields = ["Cache-Control: max-age=50, stale-if-error=30", "Age: 90", "ETag: \"a\""]
+        try await withNode(script: { _ in [.response(200, fields, body: "old")] }) { node, _ in
+            _ = try await node.fetch("GET", "/r")
+            let told = try await Self.explain(node, "/r", originDown: true)
+            #expect(told.outcome.status == 504)
+            #expect(
+                told.outcome.explanation.contains(
+                    /became stale 4\d s ago, and stale-if-error of the response allows 30 s/))
+        }
+    }
+
+    @Test func `explain says that the origin is taken as down`() async throws {
+        try await withNode(script: { _ in [.response(200, Self.stale, body: "old")] }) { node, origin in
+            _ = try await node.fetch("GET", "/r")
+            let before = try await Self.explain(node, "/new", originDown: false)
+            #expect(before.outcome.contactsOrigin)
+            #expect(!before.outcome.explanation.contains("taken as down"))
+            origin.refuseConnections()
+            for number in 0..<12 { #expect(try await node.fetch("GET", "/\(number)").status == 502) }
+            let told = try await Self.explain(node, "/new", originDown: false)
+            #expect(told.outcome.explanation.contains("taken as down"))
+            #expect(told.notes == ["the origin main is taken as down"])
+        }
+    }
+
     @Test(arguments: Failure.allCases)
     func `a failing origin leaves the stale response`(failure: Failure) async throws {
         try await Self.withStale(failure) { node, _ in

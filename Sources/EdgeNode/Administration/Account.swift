@@ -1,4 +1,5 @@
 import EdgeHTTP
+import EdgeOrigin
 import EdgePolicy
 import EdgePrimitives
 import EdgeStore
@@ -51,7 +52,10 @@ struct Account {
     /// The same, were the origin out of reach.
     func outcomeWithoutOrigin(_ step: NextStep) -> Explanation.Outcome {
         switch step {
-        case .refuse, .answerOptions, .serve: return outcome(step)
+        case .refuse, .answerOptions: return outcome(step)
+        // What is pulled behind the answer fails, and changes nothing for the client.
+        case .serve(let stored, let outcome, let reason, _, _):
+            return served(stored, outcome, reason, .nothing)
         case .load, .miss, .complete, .pass(_, _, candidate: nil):
             return own(
                 502, .originUnreachable, "Nothing is stored that could be served: the client gets 502.")
@@ -102,9 +106,20 @@ struct Account {
     private func forwarded(
         _ forward: CacheStatus.Forward, _ reason: Reason, _ result: String, _ sentence: String
     ) -> Explanation.Outcome {
-        Explanation.Outcome(
+        let sentence = originIsTakenAsDown ? "\(sentence) It is taken as down, so that may fail." : sentence
+        return Explanation.Outcome(
             result: result, status: nil, reason: reason.rawValue, explanation: sentence,
             cacheStatus: "rockpool; fwd=\(forward.rawValue)", contactsOrigin: true)
+    }
+
+    /// Whether pulls from the origin failed lately, for many keys or at every server.
+    private var originIsTakenAsDown: Bool {
+        let name = request.site.originName
+        if case .unmarked = node.outages.standing(name, now: request.started, isTrial: true) {
+            let servers = node.pulls.snapshot().filter { $0.name == name }
+            return !servers.isEmpty && servers.allSatisfy { $0.health != .healthy }
+        }
+        return true
     }
 
     private func own(_ status: Int, _ reason: Reason, _ sentence: String) -> Explanation.Outcome {
@@ -160,7 +175,17 @@ struct Account {
             stored.metadata, failure: .unreachable, rules: request.rules.caching, now: now,
             softPurgedAt: node.store.softPurgedAt(stored))
         guard case .forbidden(let reason) = verdict else { return "it was purged" }
-        guard reason == .staleForbidden else { return "it has been stale for longer than is allowed" }
+        guard reason == .staleForbidden else {
+            let softPurged = node.store.softPurgedAt(stored)
+            let since = stored.metadata.stalenessMilliseconds(at: now, softPurgedAt: softPurged) ?? 0
+            let rules = request.rules.caching
+            let allowed = StalePolicy.windows(stored.metadata, rules: rules).ifUnreachableMilliseconds
+            let source =
+                stored.metadata.staleIfErrorMilliseconds != nil
+                ? "stale-if-error of the response allows"
+                : "stale.ifUnreachable and stale.ifError of the site allow"
+            return "it became stale \(since / 1000) s ago, and \(source) \(allowed / 1000) s"
+        }
         let flags = stored.metadata.flags
         let names: [(StoredMetadata.Flags, String)] = [
             (.noCache, "no-cache"), (.mustRevalidate, "must-revalidate"),
@@ -210,10 +235,7 @@ struct Account {
         case .unmarked: break
         case .backingOff, .probe: notes.append("the last pull of this key failed")
         }
-        switch node.outages.standing(request.site.originName, now: request.started, isTrial: true) {
-        case .unmarked: break
-        case .backingOff, .probe: notes.append("the origin \(request.site.originName) is taken as down")
-        }
+        if originIsTakenAsDown { notes.append("the origin \(request.site.originName) is taken as down") }
         if let after = request.rules.caching.stale.afterMilliseconds {
             notes.append("when a pull takes longer than \(after) ms, stale may be served (stale.after)")
         }

@@ -1,3 +1,4 @@
+import CEdgeLinux
 import EdgePrimitives
 import Glibc
 import NIOCore
@@ -16,6 +17,9 @@ public final class PurgeJournal: PurgeLedger {
     static let newName = "journal.new"
     /// Entries beyond twice the stamps that are in force, before the journal is written anew.
     static let largestSurplus = 4_096
+
+    /// A journal that is read without a trace in the process's memory.
+    private static let smallBytes: Int64 = 4 << 20
 
     /// What the start found.
     public enum Finding: Sendable, Equatable {
@@ -82,6 +86,8 @@ public final class PurgeJournal: PurgeLedger {
             stamps.begin(at: floor)
         }
         stamps.advance(to: log.header.head)
+        // What a long journal took to be read is no longer needed.
+        if log.end > Self.smallBytes { _ = edge_malloc_trim(0) }
         self.log = Mutex(log)
     }
 

@@ -15,14 +15,10 @@ struct AdminClient {
     ///     default cache directory.
     init(admin: String?, tokenFile: String?) throws(ClientFailure) {
         let environment = ProcessInfo.processInfo.environment
-        var url = admin ?? environment["ROCKPOOL_ADMIN"] ?? "http://127.0.0.1:8081"
-        while url.hasSuffix("/") { url.removeLast() }
-        let lower = url.lowercased()
-        guard lower.hasPrefix("http://") || lower.hasPrefix("https://"),
-            !url.unicodeScalars.contains(where: { $0.value <= 0x20 || $0 == "?" || $0 == "#" || $0 == "@" })
-        else {
+        let given = admin ?? environment["ROCKPOOL_ADMIN"] ?? "http://127.0.0.1:8081"
+        guard let url = ListenerURL.read(given) else {
             throw .wrongUsage(
-                "\(Printable.text(url)): the admin listener's URL looks like http://127.0.0.1:8081")
+                "\(Printable.text(given)): the admin listener's URL looks like http://127.0.0.1:8081")
         }
         base = url
         if let tokenFile {

@@ -75,7 +75,8 @@ final class AdminTransfer {
         case 200...299: return body
         case 401:
             throw .unauthorized(
-                "\(base): the admin token is missing or wrong; give --token-file FILE or ROCKPOOL_ADMIN_TOKEN"
+                "\(base): the admin token is missing or wrong; give --token-file FILE, ROCKPOOL_ADMIN_TOKEN or "
+                    + "./rockpool-cache/admin.token"
             )
         case 429:
             // The node is tired of wrong tokens; the right one is never refused so.

@@ -57,7 +57,7 @@ struct WarmCommand: ParsableCommand {
     private func address() throws -> String {
         let given = node ?? ProcessInfo.processInfo.environment["ROCKPOOL_NODE"] ?? "http://127.0.0.1:8080"
         do {
-            return try OriginURL.parse(given)
+            return try OriginURL.parse(ListenerURL.read(given) ?? given)
         } catch {
             throw ValidationError(
                 "\(Printable.text(given)): a node's data listener is written http://127.0.0.1:8080")
