@@ -103,7 +103,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "EdgeOriginTests",
-            dependencies: ["EdgeTesting", "EdgeOrigin", "EdgeHTTP", "EdgePrimitives", nioCore],
+            dependencies: ["EdgeTesting", "EdgeOrigin", "EdgeHTTP", "EdgePrimitives", "CCurl", nioCore],
             swiftSettings: strict),
         .testTarget(
             name: "EdgeNodeTests",

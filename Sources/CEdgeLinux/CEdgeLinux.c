@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 int edge_malloc_set_mmap_threshold(int bytes) { return mallopt(M_MMAP_THRESHOLD, bytes); }
@@ -45,6 +46,15 @@ int64_t edge_cached_pages(int fd, int64_t offset, int64_t length) {
     struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found = {0, 0, 0, 0, 0};
     if (syscall(SYS_cachestat, (long)fd, &range, &found, 0L) != 0) return -1;
     return (int64_t)found.cached;
+}
+
+int edge_semaphore_wait(sem_t *semaphore, int milliseconds) {
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += (milliseconds % 1000) * 1000000L;
+    end.tv_sec += milliseconds / 1000 + end.tv_nsec / 1000000000L;
+    end.tv_nsec %= 1000000000L;
+    return sem_clockwait(semaphore, CLOCK_MONOTONIC, &end);
 }
 
 int edge_usable_processors(void) {

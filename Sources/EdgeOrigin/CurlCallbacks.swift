@@ -28,7 +28,7 @@ enum CurlCallbacks {
         if unblocks { transfer.sink.pullUploadWritable() }
         switch take {
         case .bytes(let taken):
-            transfer.lastProgress = PullLoop.now()
+            transfer.lastProgress = transfer.handle.loop.awokenAt
             return taken
         case .starved: return Int(CURL_READFUNC_PAUSE)
         case .finished: return 0

@@ -4,7 +4,8 @@ import EdgeHTTP
 /// Makes libcurl handles ready for a pull, and keeps used ones: a handle that only ever did plain GETs of one server
 /// needs a new target and new fields, nothing else.
 final class EasyHandles {
-    private var idle: [String: [UnsafeMutableRawPointer]] = [:]
+    /// By the server that they ask.
+    private var idle: [ObjectIdentifier: [UnsafeMutableRawPointer]] = [:]
     private var connectLists: [String: UnsafeMutablePointer<curl_slist>] = [:]
     /// Handles that were made ready under an older configuration are not kept.
     private var generation = 0
@@ -20,20 +21,18 @@ final class EasyHandles {
     }
 
     /// A handle for `transfer`, ready to add to the multi handle; nil where libcurl has no memory.
-    func prepare(_ transfer: PullTransfer, _ pool: OriginPool) -> UnsafeMutableRawPointer? {
+    func prepare(_ transfer: PullTransfer, _ settings: OriginSettings) -> UnsafeMutableRawPointer? {
         guard let endpoint = transfer.endpoint else { return nil }
         let request = transfer.request
         transfer.isPoolable = request.body == .none && request.method.elementsEqual("GET".utf8)
-        let key = pool.name + " " + endpoint.shown
-        transfer.handleKey = key
         transfer.handleGeneration = generation
         let easy: UnsafeMutableRawPointer
-        if transfer.isPoolable, let kept = idle[key]?.popLast() {
+        if transfer.isPoolable, let kept = idle[ObjectIdentifier(endpoint)]?.popLast() {
             easy = kept
         } else {
             guard let made = curl_easy_init() else { return nil }
             easy = made
-            configure(easy, endpoint, pool.configuration)
+            configure(easy, endpoint, settings.configuration)
         }
         let user = Unmanaged.passUnretained(transfer).toOpaque()
         for option in [
@@ -48,7 +47,7 @@ final class EasyHandles {
         let fresh = transfer.isFresh || !request.isIdempotent || request.body != .none
         _ = rockpool_setopt_long(easy, CURLOPT_FRESH_CONNECT, fresh ? 1 : 0)
         transfer.freeList()
-        transfer.list = Self.lines(request, endpoint, pool)
+        transfer.list = Self.lines(request, endpoint, settings)
         _ = rockpool_setopt_list(easy, CURLOPT_HTTPHEADER, transfer.list)
         return easy
     }
@@ -57,12 +56,13 @@ final class EasyHandles {
     func release(_ easy: UnsafeMutableRawPointer, _ transfer: PullTransfer) {
         _ = rockpool_setopt_list(easy, CURLOPT_HTTPHEADER, nil)
         transfer.freeList()
-        let key = transfer.handleKey
-        if transfer.isPoolable, transfer.handleGeneration == generation, idle[key, default: []].count < 128 {
-            idle[key, default: []].append(easy)
-        } else {
+        guard transfer.isPoolable, transfer.handleGeneration == generation,
+            let key = transfer.endpoint.map(ObjectIdentifier.init), idle[key, default: []].count < 128
+        else {
             curl_easy_cleanup(easy)
+            return
         }
+        idle[key, default: []].append(easy)
     }
 
     /// Forgets kept handles: the configuration changed.
@@ -82,8 +82,8 @@ final class EasyHandles {
         _ = rockpool_setopt_text(easy, CURLOPT_URL, endpoint.url)
         _ = rockpool_setopt_long(easy, CURLOPT_CONNECTTIMEOUT_MS, Int(origin.connectTimeoutMilliseconds))
         _ = rockpool_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
-        // libcurl takes this buffer anew for every pull: small enough to come from the heap and not from mmap.
-        _ = rockpool_setopt_long(easy, CURLOPT_BUFFERSIZE, 32_768)
+        // libcurl takes this buffer and one byte anew for every pull: as large as a block that is used again.
+        _ = rockpool_setopt_long(easy, CURLOPT_BUFFERSIZE, CurlMemory.largestBlockBytes - 1)
         let version = endpoint.isTLS ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
         _ = rockpool_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(version))
         if let connectTo = endpoint.connectTo {
@@ -135,10 +135,10 @@ final class EasyHandles {
 
     /// The header lines, in libcurl's notation: `Name;` sends an empty value, `Name:` suppresses libcurl's own.
     private static func lines(
-        _ request: PullRequest, _ endpoint: OriginEndpoint, _ pool: OriginPool
+        _ request: PullRequest, _ endpoint: OriginEndpoint, _ settings: OriginSettings
     ) -> UnsafeMutablePointer<curl_slist>? {
         var lines = LineList()
-        switch pool.configuration.host {
+        switch settings.configuration.host {
         case .client: lines.append("Host", request.host.isEmpty ? endpoint.authority : request.host)
         case .origin: lines.append("Host", endpoint.authority)
         case .name(let name): lines.append("Host", Array(name.utf8))
@@ -150,10 +150,10 @@ final class EasyHandles {
             if line.name == .host || line.name == .contentLength || line.name == .transferEncoding {
                 continue
             }
-            if pool.headers.contains(where: { Octet.equalIgnoringCase($0.name, name) }) { continue }
+            if settings.headers.contains(where: { Octet.equalIgnoringCase($0.name, name) }) { continue }
             lines.append(name, request.fields.value(line))
         }
-        for header in pool.headers { lines.append(header.line) }
+        for header in settings.headers { lines.append(header.line) }
         if !accepts { lines.append("Accept:") }
         lines.append("Expect:")
         switch request.body {

@@ -15,10 +15,7 @@ struct OriginPool {
         var isChecking = false
     }
 
-    let name: String
-    let configuration: OriginConfiguration
-    /// `Name: value` lines sent with every pull.
-    let headers: [(name: [UInt8], line: [CChar])]
+    let settings: OriginSettings
     var servers: [Server]
     var active = 0
     var queue = PullQueue<PullTransfer>()
@@ -28,13 +25,12 @@ struct OriginPool {
     private(set) var timings = PullTimings()
 
     init(name: String, configuration: OriginConfiguration) {
-        self.name = name
-        self.configuration = configuration
+        settings = OriginSettings(name: name, configuration: configuration)
         servers = configuration.urls.map { Server(endpoint: OriginEndpoint(url: $0, tls: configuration.tls)) }
-        headers = configuration.headers.sorted { $0.key < $1.key }.map { name, value in
-            (Array(name.utf8), Array((value.isEmpty ? "\(name);" : "\(name): \(value)").utf8CString))
-        }
     }
+
+    var name: String { settings.name }
+    var configuration: OriginConfiguration { settings.configuration }
 
     func index(of endpoint: OriginEndpoint?) -> Int? { servers.firstIndex { $0.endpoint == endpoint } }
 
@@ -75,8 +71,24 @@ struct OriginPool {
     }
 }
 
-/// Where a server is and how libcurl is told.
-struct OriginEndpoint: Equatable {
+/// What is configured of an origin; by reference, since every pull carries it.
+final class OriginSettings: Sendable {
+    let name: String
+    let configuration: OriginConfiguration
+    /// `Name: value` lines sent with every pull.
+    let headers: [(name: [UInt8], line: [CChar])]
+
+    init(name: String, configuration: OriginConfiguration) {
+        self.name = name
+        self.configuration = configuration
+        headers = configuration.headers.sorted { $0.key < $1.key }.map { name, value in
+            (Array(name.utf8), Array((value.isEmpty ? "\(name);" : "\(name): \(value)").utf8CString))
+        }
+    }
+}
+
+/// Where a server is and how libcurl is told; by reference, since every pull carries it.
+final class OriginEndpoint: Equatable, Sendable {
     /// The URL for libcurl: the host to verify, no path.
     let url: String
     /// `host:port:host:port` for CURLOPT_CONNECT_TO where the name to verify is not the host to connect to.
@@ -109,6 +121,10 @@ struct OriginEndpoint: Equatable {
             self.url = "\(scheme)://\(authority)/"
             connectTo = nil
         }
+    }
+
+    static func == (one: OriginEndpoint, other: OriginEndpoint) -> Bool {
+        one === other || (one.shown == other.shown && one.tls == other.tls)
     }
 }
 

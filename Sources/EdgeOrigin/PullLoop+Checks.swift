@@ -5,7 +5,7 @@ import Synchronization
 /// Active checks of an origin's servers: a GET of the configured path, outside queue and breaker.
 extension PullLoop {
     func runChecks(_ now: MonotonicTime) {
-        var due: [(String, OriginEndpoint, OriginConfiguration)] = []
+        var due: [(OriginEndpoint, OriginSettings)] = []
         pools.withLock { pools in
             for (name, pool) in pools where pool.retiredAt == nil {
                 guard let rules = pool.configuration.health else { continue }
@@ -13,17 +13,16 @@ extension PullLoop {
                 where !pool.servers[index].isChecking && pool.servers[index].nextCheck <= now {
                     pools[name]?.servers[index].isChecking = true
                     pools[name]?.servers[index].nextCheck = now + rules.intervalMilliseconds
-                    due.append((name, pool.servers[index].endpoint, pool.configuration))
+                    due.append((pool.servers[index].endpoint, pool.settings))
                 }
             }
         }
-        for (name, endpoint, configuration) in due { check(name, endpoint, configuration, now) }
+        for (endpoint, settings) in due { check(endpoint, settings, now) }
     }
 
-    private func check(
-        _ name: String, _ endpoint: OriginEndpoint, _ configuration: OriginConfiguration, _ now: MonotonicTime
-    ) {
-        guard let rules = configuration.health else { return }
+    private func check(_ endpoint: OriginEndpoint, _ settings: OriginSettings, _ now: MonotonicTime) {
+        guard let rules = settings.configuration.health else { return }
+        let name = settings.name
         let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
         let request = PullRequest(
             origin: name, method: Array("GET".utf8), isHead: false, isIdempotent: true, isSafe: true,
@@ -40,7 +39,7 @@ extension PullLoop {
             number: number, request: request, sink: sink, handle: PullHandle(loop: self, number: number),
             now: now)
         transfer.endpoint = endpoint
-        transfer.limits = configuration
+        transfer.settings = settings
         transfer.isCheck = true
         transfer.isActive = true
         _ = update(name) { $0.active += 1 }

@@ -41,19 +41,19 @@ final class PullLoop: @unchecked Sendable {
     private var handles: EasyHandles?
     private var transfers: [UInt64: PullTransfer] = [:]
     private var touchedTransfers: [PullTransfer] = []
+    /// When the thread last began to work; near enough for what is counted in seconds.
+    private(set) var awokenAt = MonotonicTime(nanoseconds: 0)
     private var curlDeadline: MonotonicTime?
     private var nextTick = MonotonicTime(nanoseconds: 0)
     private var isStopping = false
     private var hasChecks = false
-    /// Open sockets of libcurl's connections by local port; the port is known once the socket is connected.
-    private var unnamedSockets: Set<Int32> = []
-    private var socketsByPort: [Int: Set<Int32>] = [:]
-    private var http2Sockets: Set<Int32> = []
+    private var sockets: SocketTable
 
     static func now() -> MonotonicTime { SystemClock.monotonic() }
 
     init(configuration: [String: OriginConfiguration]) {
         pools = Mutex(Self.makePools(configuration, old: [:]))
+        sockets = SocketTable(epoll: epoll)
         precondition(wakeDescriptor >= 0 && epoll >= 0, "no descriptors for the pull loop")
     }
 
@@ -83,7 +83,7 @@ final class PullLoop: @unchecked Sendable {
     func start() {
         precondition(!isStarted, "a pull loop starts once")
         isStarted = true
-        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        CurlMemory.install()
         let status = pthread_create(
             &thread, nil,
             { argument in
@@ -144,12 +144,13 @@ final class PullLoop: @unchecked Sendable {
         var ready = [Int32](repeating: 0, count: 64)
         while !isStopping {
             let count = rockpool_epoll_wait(epoll, &descriptors, &ready, 64, waitMilliseconds())
+            awokenAt = Self.now()
             var running: Int32 = 0
             for index in 0..<max(0, Int(count)) {
                 if descriptors[index] == wakeDescriptor {
                     var value: UInt64 = 0
                     _ = read(wakeDescriptor, &value, 8)
-                } else {
+                } else if sockets.takesEvent(descriptors[index]) {
                     curl_multi_socket_action(multi, descriptors[index], ready[index], &running)
                 }
             }
@@ -194,7 +195,7 @@ final class PullLoop: @unchecked Sendable {
                     continue
                 }
                 transfer.isPaused = false
-                transfer.lastProgress = Self.now()
+                transfer.lastProgress = awokenAt
                 curl_easy_pause(easy, CURLPAUSE_CONT)
             case .resumeUpload(let number):
                 guard let transfer = transfers[number], let easy = transfer.easy else { continue }
@@ -297,43 +298,20 @@ final class PullLoop: @unchecked Sendable {
 
     // MARK: libcurl's sockets and timer
 
-    func watch(_ descriptor: Int32, _ what: Int32) {
-        let reads = what == CURL_POLL_IN || what == CURL_POLL_INOUT
-        let writes = what == CURL_POLL_OUT || what == CURL_POLL_INOUT
-        rockpool_epoll_watch(epoll, descriptor, reads ? 1 : 0, writes ? 1 : 0)
-    }
+    func watch(_ descriptor: Int32, _ what: Int32) { sockets.watch(descriptor, what) }
 
     func setTimer(_ milliseconds: Int) {
         curlDeadline = milliseconds < 0 ? nil : Self.now() + Int64(milliseconds)
     }
 
-    func socketOpened(_ descriptor: Int32) { unnamedSockets.insert(descriptor) }
-
-    func socketClosed(_ descriptor: Int32) {
-        let port = socketsByPort.first { $0.value.contains(descriptor) }?.key
-        if unnamedSockets.remove(descriptor) == nil, let port {
-            socketsByPort[port]?.remove(descriptor)
-            if socketsByPort[port]?.isEmpty == true { socketsByPort[port] = nil }
-        }
-        http2Sockets.remove(descriptor)
-    }
-
-    /// Whether a connection at that local port has bytes, or an end, that nobody asked for. A connection on its first
-    /// use has had no response whose remains could lie there.
-    func isUnclean(localPort: Int) -> Bool {
-        // Connections to different servers may have the same local port: all of them have to be clean.
-        let known = socketsByPort[localPort] ?? []
-        for descriptor in unnamedSockets where Int(rockpool_local_port(descriptor)) == localPort {
-            unnamedSockets.remove(descriptor)
-            socketsByPort[localPort, default: []].insert(descriptor)
-        }
-        return known.contains { !http2Sockets.contains($0) && rockpool_has_input($0) != 0 }
-    }
+    func socketOpened(_ descriptor: Int32) { sockets.opened(descriptor) }
+    func socketClosed(_ descriptor: Int32) { sockets.closed(descriptor) }
+    func isUnclean(localPort: Int) -> Bool { sockets.isUnclean(localPort: localPort) }
 
     func noteHTTP2(_ easy: UnsafeMutableRawPointer) {
         var port = 0
         _ = rockpool_getinfo_long(easy, CURLINFO_LOCAL_PORT, &port)
-        http2Sockets.formUnion(socketsByPort[port] ?? [])
+        sockets.noteHTTP2(localPort: port)
     }
 
     // MARK: The way of a pull
@@ -355,7 +333,7 @@ final class PullLoop: @unchecked Sendable {
     private func admit(_ transfer: PullTransfer) {
         let now = Self.now()
         let placed: Admission? = update(transfer.request.origin) { pool in
-            transfer.limits = pool.configuration
+            transfer.settings = pool.settings
             guard pool.active < pool.configuration.maxConnections else {
                 if pool.queue.append(transfer, client: transfer.request.client) { return .wait }
                 return .refuse(Self.failure(.saturated, .edge, "too many pulls wait for this origin"))
@@ -394,8 +372,7 @@ final class PullLoop: @unchecked Sendable {
         let now = Self.now()
         transfers[transfer.number] = transfer
         armTick(now)
-        let pool = pools.withLock { $0[transfer.request.origin] }
-        guard let pool, let easy = handles?.prepare(transfer, pool) else {
+        guard let settings = transfer.settings, let easy = handles?.prepare(transfer, settings) else {
             end(transfer, .failed(Self.failure(.internalError, .edge, "no handle for the pull")))
             return
         }
@@ -535,7 +512,7 @@ final class PullLoop: @unchecked Sendable {
         if !transfers.isEmpty {
             var late: [(PullTransfer, PullFailure)] = []
             for transfer in transfers.values {
-                guard let limits = transfer.limits else { continue }
+                guard let limits = transfer.settings?.configuration else { continue }
                 if let failure = overdue(transfer, limits, now) { late.append((transfer, failure)) }
             }
             for (transfer, failure) in late { end(transfer, .failed(failure)) }

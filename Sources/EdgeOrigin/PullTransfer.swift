@@ -21,9 +21,8 @@ final class PullTransfer: @unchecked Sendable {
     var endpoint: OriginEndpoint?
     var tried: [OriginEndpoint] = []
     /// What held when the pull was admitted.
-    var limits: OriginConfiguration?
-    /// Which kept handles this one's may join after the transfer.
-    var handleKey = ""
+    var settings: OriginSettings?
+    /// Under which configuration its handle was made ready.
     var handleGeneration = 0
     /// The server was told of the head that it sent.
     var isCredited = false
@@ -86,7 +85,7 @@ final class PullTransfer: @unchecked Sendable {
 
     /// Takes a header line; false aborts the transfer.
     func read(line: UnsafeBufferPointer<UInt8>) -> Bool {
-        lastProgress = SystemClock.monotonic()
+        lastProgress = handle.loop.awokenAt
         hasAnyLine = true
         touch()
         if hasHead { return readTrailer(line) }
@@ -128,7 +127,7 @@ final class PullTransfer: @unchecked Sendable {
 
     /// Takes body bytes; false pauses.
     func read(body: UnsafeRawBufferPointer) -> Bool {
-        lastProgress = SystemClock.monotonic()
+        lastProgress = handle.loop.awokenAt
         guard !isOver else { return true }
         touch()
         guard sink.pull(body: body) else {

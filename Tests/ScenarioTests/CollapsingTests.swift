@@ -200,6 +200,7 @@ import Testing
             let clients = try (0..<10).map { _ in try node.connect() }
             for client in clients { try await client.send(Self.request()) }
             try await Self.waitForReaders(node, clients.count)
+            try await origin.waitForRequests(count: 1)
             #expect(origin.requestCount == 1)
             gate.open()
             // The first pull never ends; the others do not wait for it.

@@ -2,6 +2,7 @@
 // functions). One thin function each, no policy.
 #pragma once
 
+#include <semaphore.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,11 @@ int edge_punch_hole(int fd, int64_t offset, int64_t length);
 int edge_allocate_range(int fd, int64_t offset, int64_t length);
 // cachestat (Linux 6.5): pages of the range that are in memory, or -1 with errno (ENOSYS on older kernels).
 int64_t edge_cached_pages(int fd, int64_t offset, int64_t length);
+
+// --- threads ---
+
+// Takes a semaphore within so many milliseconds, whatever happens to the wall clock. 0, or -1 with errno (ETIMEDOUT).
+int edge_semaphore_wait(sem_t *semaphore, int milliseconds);
 
 /* How many processors this process may run on (sched_getaffinity), at least 1. */
 int edge_usable_processors(void);

@@ -21,6 +21,9 @@ public final class DiskTier: Sendable {
     static let readerThreads = 4
     /// For how long a disk that failed is left alone: at first, and at most.
     static let backOffMilliseconds: ClosedRange<Int64> = 1_000...30_000
+    /// How long the writer waits for company of what woke it, and how much is enough at once.
+    private static let gatherMilliseconds = 1
+    private static let gatheredBytes = 256 << 10
     private static let largestOwed = 65_536
     static let scrubbedJournalBytes = 64 * DiskFormat.entryBytes
 
@@ -251,12 +254,24 @@ public final class DiskTier: Sendable {
             guard change(&queue) else { return (false, false) }
             return (true, queue.startRunning())
         }
-        if wakes { writer.submit { self.drain() } }
+        if wakes {
+            writer.submit {
+                self.gather()
+                self.drain()
+            }
+        }
         return isAdded
     }
 
     func journal(_ operation: JournalEntry.Operation, _ key: Digest128, _ variant: UInt32) {
         removeNow(operation, key, variant) { _ in true }
+    }
+
+    /// Under a stream of small responses a writer that wakes for each costs more than the writing: it looks again only
+    /// after a pause, and finds a batch.
+    private func gather() {
+        guard queue.withLock({ $0.pendingBytes < Self.gatheredBytes }) else { return }
+        writer.pause(milliseconds: Self.gatherMilliseconds)
     }
 
     /// Writes what waits, batch by batch. On the writer's thread.

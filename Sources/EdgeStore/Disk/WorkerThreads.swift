@@ -1,3 +1,4 @@
+import CEdgeLinux
 import Glibc
 import Synchronization
 
@@ -51,6 +52,12 @@ final class WorkerThreads: Sendable {
         }
         if isTaken { sem_post(pending) }
         return isTaken
+    }
+
+    /// Has the calling thread, one of these, wait for a while, or until there is another job to take.
+    func pause(milliseconds: Int) {
+        // The job is still to be taken.
+        if edge_semaphore_wait(pending, CInt(milliseconds)) == 0 { sem_post(pending) }
     }
 
     /// Does what was submitted, then ends the threads.
