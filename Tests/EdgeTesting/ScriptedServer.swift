@@ -81,14 +81,11 @@ public final class ScriptedServer: Sendable {
 
     /// Refuses connections from now on, and ends those there are.
     public func refuseConnections() {
-        let (listener, open) = state.change { state in
-            let all = (state.listener, Array(state.connections.values))
+        let open = state.change { state in
+            // Its thread closes it: closed here, the number could be another server's by the time that thread accepts.
+            if state.listener >= 0 { shutdown(state.listener, Int32(SHUT_RDWR)) }
             state.listener = -1
-            return all
-        }
-        if listener >= 0 {
-            shutdown(listener, Int32(SHUT_RDWR))
-            close(listener)
+            return Array(state.connections.values)
         }
         for connection in open { connection.shutDown() }
     }
@@ -128,6 +125,10 @@ public final class ScriptedServer: Sendable {
                 let accepted = accept(descriptor, nil, nil)
                 if accepted < 0 {
                     if errno == EINTR || errno == ECONNABORTED { continue }
+                    state.change { state in
+                        if state.listener == descriptor { state.listener = -1 }
+                        close(descriptor)
+                    }
                     return
                 }
                 let stream = SocketStream(accepted)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// A connected socket with a read buffer; every call blocks its thread, at most until a deadline.
 // Sendable because one thread at a time drives it; `shutDown` is the one call for others.
@@ -7,7 +8,7 @@ final class SocketStream: @unchecked Sendable {
     private let descriptor: Int32
     private(set) var buffer: [UInt8] = []
     private(set) var isAtEnd = false
-    private var isClosed = false
+    private let isClosed = Mutex(false)
 
     init(_ descriptor: Int32) {
         self.descriptor = descriptor
@@ -140,7 +141,10 @@ final class SocketStream: @unchecked Sendable {
     func shutDownWriting() { Glibc.shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Ends both directions; a thread blocked on this socket goes on with an end of stream.
-    func shutDown() { Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) }
+    func shutDown() {
+        // Once it is closed, the number may be another's.
+        isClosed.withLock { if !$0 { Glibc.shutdown(descriptor, Int32(SHUT_RDWR)) } }
+    }
 
     func reset() {
         var option = linger(l_onoff: 1, l_linger: 0)
@@ -149,9 +153,10 @@ final class SocketStream: @unchecked Sendable {
     }
 
     func close() {
-        guard !isClosed else { return }
-        isClosed = true
-        Glibc.close(descriptor)
+        isClosed.withLock { isClosed in
+            if !isClosed { Glibc.close(descriptor) }
+            isClosed = true
+        }
     }
 
     private func waitFor(_ events: Int16, _ what: String, _ deadline: Deadline) throws {
