@@ -53,7 +53,7 @@ enum Churn {
             if trims, tier.snapshot.evictedBytes > trimmedAt + UInt64(budget) / 16 {
                 trimmedAt = tier.snapshot.evictedBytes
                 let trimStart = SystemClock.monotonic()
-                MemoryTier.trimAllocator()
+                tier.trimAllocator()
                 let overhead = residentBytes() - before - Int(tier.snapshot.usedBytes)
                 tier.setOverhead(bytes: overhead)
                 trimMilliseconds.append(

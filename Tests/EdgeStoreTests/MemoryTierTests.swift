@@ -4,6 +4,7 @@ import EdgePolicy
 import EdgePrimitives
 import EdgeStore
 import NIOCore
+import Synchronization
 import Testing
 
 /// The contract of the memory tier.
@@ -162,6 +163,37 @@ import Testing
         for number in 100..<400 { tier.insert(Fixture.response(number)) }
         #expect(tier.snapshot.usedBytes == 20_000)
         tier.checkInvariants()
+    }
+
+    @Test func `a trim is asked for where what left has room for nothing that comes, once until it is done`()
+    {
+        let tier = MemoryTier(budgetBytes: 3_200_000, maxVariants: 3)
+        let asked = Atomic<Int>(0)
+        tier.onTrimDue { asked.add(1, ordering: .relaxed) }
+        for number in 0..<10_000 { tier.insert(Fixture.response(number, bytes: 1_000)) }
+        #expect(asked.load(ordering: .relaxed) == 0, "each took the place of one that left")
+        #expect(tier.reserveFill(bytes: 90_000))
+        #expect(asked.load(ordering: .relaxed) == 0)
+        #expect(tier.reserveFill(bytes: 20_000))
+        #expect(asked.load(ordering: .relaxed) == 1)
+        #expect(tier.reserveFill(bytes: 110_000))
+        #expect(asked.load(ordering: .relaxed) == 1, "one is on its way")
+        tier.trimAllocator()
+        #expect(tier.reserveFill(bytes: 90_000))
+        #expect(asked.load(ordering: .relaxed) == 1)
+        #expect(tier.reserveFill(bytes: 20_000))
+        #expect(asked.load(ordering: .relaxed) == 2)
+    }
+
+    @Test func `a large fill trims itself where nobody else did`() {
+        let tier = MemoryTier(budgetBytes: 3_200_000, maxVariants: 3)
+        let asked = Atomic<Int>(0)
+        tier.onTrimDue { asked.add(1, ordering: .relaxed) }
+        for number in 0..<3_200 { tier.insert(Fixture.response(number, bytes: 1_000)) }
+        #expect(tier.reserveFill(bytes: 400_000))
+        #expect(asked.load(ordering: .relaxed) == 1)
+        #expect(tier.reserveFill(bytes: 131_072))
+        #expect(asked.load(ordering: .relaxed) == 2, "the second came after a trim")
     }
 
     @Test func `measured overhead comes off the budget, three quarters of it at most`() {

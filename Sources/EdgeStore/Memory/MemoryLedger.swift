@@ -10,6 +10,9 @@ struct MemoryLedger {
     /// Stored responses and fills in flight.
     private(set) var usedBytes = 0
     private(set) var fillBytes = 0
+    /// What residents gave back to the heap since it was last trimmed, less what newer ones took of it.
+    private var looseBytes = 0
+    private var isTrimAwaited = false
     var counters = MemoryTierSnapshot()
     private var order = GreedyDualS3()
     /// By slot of the eviction order.
@@ -65,6 +68,7 @@ struct MemoryLedger {
         }
         response.enter(slot: slot, atSecond: Self.now())
         usedBytes += bytes
+        looseBytes = max(0, looseBytes - Self.heapBytes(response))
         counters.insertions += 1
     }
 
@@ -100,6 +104,29 @@ struct MemoryLedger {
         residents[slot] = nil
         response.leave()
         usedBytes -= response.chargedBytes
+        looseBytes += Self.heapBytes(response)
+    }
+
+    /// What of a response is not a mapping of its own, which goes back to the system by itself.
+    private static func heapBytes(_ response: StoredResponse) -> Int {
+        let body = ExactStorage.heldBytes(response.body.count)
+        return response.chargedBytes
+            - (body >= ExactStorage.mappingThreshold ? min(body, response.chargedBytes) : 0)
+    }
+
+    /// Whether so much lies loose in the heap that somebody should trim it; true once until it is.
+    mutating func takeTrimDue() -> Bool {
+        guard !isTrimAwaited, looseBytes > budgetBytes / 32 else { return false }
+        isTrimAwaited = true
+        return true
+    }
+
+    /// Whether mappings would come on top of more that lies loose than the budget can bear.
+    var isTrimOverdue: Bool { looseBytes > budgetBytes / 16 }
+
+    mutating func noteTrim() {
+        looseBytes = 0
+        isTrimAwaited = false
     }
 
     /// Takes everybody out and returns them, so that they are freed outside of the lock.

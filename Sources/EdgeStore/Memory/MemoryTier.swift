@@ -42,11 +42,25 @@ public final class MemoryTier: Sendable {
     }
 
     /// Gives free pages inside the heaps back to the system. Small responses that left one by one leave
-    /// holes that larger ones cannot use; called by a maintenance thread after every sixteenth of the
-    /// budget that was evicted, this keeps resident memory by the budget. It walks the heaps, so never on
-    /// an event loop.
-    public static func trimAllocator() {
+    /// holes that larger ones cannot use; called by a maintenance thread after every thirty-second part of
+    /// the budget that was evicted, this keeps resident memory by the budget. It walks the heaps, some
+    /// milliseconds long, so never on an event loop.
+    public func trimAllocator() {
+        ledger.withLock { $0.noteTrim() }
         _ = edge_malloc_trim(0)
+    }
+
+    /// In a structure of its own: a mutex over a bare closure wraps it once more at every access (Swift 6.3).
+    private struct Trimming {
+        let isDue: @Sendable () -> Void
+    }
+
+    private let trimming = Mutex<Trimming?>(nil)
+
+    /// Has `isDue` called, from any thread, whenever so much was freed inside the heap that responses with mappings of
+    /// their own would come on top of it: time for ``trimAllocator()``, on another thread.
+    public func onTrimDue(_ isDue: @escaping @Sendable () -> Void) {
+        trimming.withLock { $0 = Trimming(isDue: isDue) }
     }
 
     @inline(__always)
@@ -92,6 +106,7 @@ public final class MemoryTier: Sendable {
             store(response, inPlaceOf: like, &ledger, &leaving)
             return true
         }
+        release(&leaving)
         return isStored
     }
 
@@ -107,6 +122,7 @@ public final class MemoryTier: Sendable {
             store(new, inPlaceOf: old, &ledger, &leaving)
             return true
         }
+        release(&leaving)
         return isStored
     }
 
@@ -123,6 +139,7 @@ public final class MemoryTier: Sendable {
             store(response, inPlaceOf: nil, &ledger, &leaving)
             return true
         }
+        release(&leaving)
         return isStored
     }
 
@@ -141,6 +158,14 @@ public final class MemoryTier: Sendable {
     private struct Leaving {
         var responses: [StoredResponse] = []
         var table: [IndexTable] = []
+        var isTrimDue = false
+    }
+
+    /// Frees what has left, and then tells where that calls for a trim.
+    private func release(_ leaving: inout Leaving) {
+        let isTrimDue = leaving.isTrimDue
+        leaving = Leaving()
+        if isTrimDue { trimming.withLock { $0 }?.isDue() }
     }
 
     /// Makes room, then lets `response` into ledger and index. Readers see either `replaced` or `response`,
@@ -169,6 +194,7 @@ public final class MemoryTier: Sendable {
             assert(wasIndexed, "a resident was not in the index")
             leaving.responses.append(victim)
         }
+        if !leaving.responses.isEmpty { leaving.isTrimDue = ledger.takeTrimDue() }
     }
 
     // MARK: - Removal
@@ -210,12 +236,16 @@ public final class MemoryTier: Sendable {
 
     // MARK: - Budget
 
-    /// Charges `bytes` of a fill in flight to the budget, evicting as needed.
+    /// Charges `bytes` of a fill in flight to the budget, evicting as needed. Never called on an event loop: it may
+    /// trim the heap.
     ///
     /// - Returns: false, and nothing charged, when fills would then hold more than half of the budget: the
     ///   fill is to be delivered without being kept.
     public func reserveFill(bytes: Int) -> Bool {
         precondition(bytes >= 0)
+        // Traffic turns from small responses to large ones, faster than the maintenance thread: not on an event loop,
+        // so it can be done here.
+        if bytes >= ExactStorage.mappingThreshold, ledger.withLock({ $0.isTrimOverdue }) { trimAllocator() }
         var leaving = Leaving()
         let isReserved = ledger.withLock { ledger in
             guard ledger.fillBytes + bytes <= ledger.usableBytes / 2 else { return false }
@@ -223,6 +253,7 @@ public final class MemoryTier: Sendable {
             ledger.reserve(bytes)
             return true
         }
+        release(&leaving)
         return isReserved
     }
 
@@ -239,6 +270,7 @@ public final class MemoryTier: Sendable {
             ledger.budgetBytes = Int(bytes)
             evict(&ledger, toFit: 0, &leaving)
         }
+        release(&leaving)
     }
 
     /// Takes what the heap holds beyond what is charged off the budget, evicting as needed.
@@ -252,6 +284,7 @@ public final class MemoryTier: Sendable {
             ledger.overheadBytes = max(0, bytes)
             evict(&ledger, toFit: 0, &leaving)
         }
+        release(&leaving)
     }
 
     /// Accounts and counters of this moment.
