@@ -39,7 +39,7 @@ public final class Listener: Sendable {
         var ports: [Int] = []
         for address in addresses {
             var port = address.port
-            if port != 0 { try await makeSureNobodyListens(address) }
+            if port != 0 { try makeSureNobodyListens(address) }
             for (loop, context) in contexts {
                 let channel = try await bind(address.host, port, loop, context)
                 port = channel.localAddress?.port ?? port
@@ -51,11 +51,19 @@ public final class Listener: Sendable {
     }
 
     /// Sockets that share a port would share it with another node as well, and each would get a part of the requests.
-    private func makeSureNobodyListens(_ address: ListenAddress) async throws {
-        let alone = try await ServerBootstrap(group: group)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .bind(host: address.host, port: address.port).get()
-        try await alone.close().get()
+    ///
+    /// Only binds and does not listen: a client that came in between would wait for an answer that nobody gives.
+    private func makeSureNobodyListens(_ address: ListenAddress) throws {
+        let address = try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
+        let descriptor = socket(
+            CInt(address.protocol.rawValue), CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw IOError(errnoCode: errno, reason: "socket") }
+        defer { close(descriptor) }
+        var on: CInt = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
+        guard address.withSockAddr({ Glibc.bind(descriptor, $0, socklen_t($1)) }) == 0 else {
+            throw IOError(errnoCode: errno, reason: "bind")
+        }
     }
 
     private func bind(

@@ -135,7 +135,11 @@ struct NodeService: Sendable {
 
     /// Of a failed system call what the system says of it, without the call.
     private static func cause(_ error: any Error) -> String {
-        (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+        switch error {
+        case let error as IOError: String(cString: strerror(error.errnoCode))
+        case let error as SocketAddressError.UnknownHost: "no address of \(error.host) is known"
+        default: "\(error)"
+        }
     }
 
     private func openAccessLog() throws -> AccessLog? {

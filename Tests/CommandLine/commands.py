@@ -117,6 +117,43 @@ class Serve(CommandCase):
                     "--cache-dir", folder, code=1)
                 self.assertRegex(err, f"cannot listen on {taken}.*: Address already in use\n")
 
+    def test_a_listener_that_cannot_be_says_why(self):
+        for host, cause in (("192.0.2.1", "Cannot assign requested address"), ("no-such.invalid", "no address")):
+            with tempfile.TemporaryDirectory() as folder:
+                _, err = self.run_command(
+                    "serve", "--origin", "http://127.0.0.1:9", "--listen", f"{host}:8080",
+                    "--admin", f"127.0.0.1:{free_ports(1)[0]}", "--cache-dir", folder, code=1)
+                self.assertRegex(err, f"cannot listen on {host}:8080: {cause}")
+
+    def test_whoever_connects_while_it_starts_is_answered(self):
+        for _ in range(6):
+            port, admin = free_ports(2)
+            with tempfile.TemporaryDirectory() as folder:
+                node = subprocess.Popen(
+                    [BINARY, "serve", "--origin", f"http://127.0.0.1:{ORIGIN.port}", "--listen", f"127.0.0.1:{port}",
+                     "--admin", f"127.0.0.1:{admin}", "--cache-dir", folder, "--access-log", "off"],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    self.assertTrue(self.first_answer(node, port).startswith(b"HTTP/1.1 200 "))
+                finally:
+                    node.terminate()
+                    node.wait(DEADLINE_SECONDS)
+
+    def first_answer(self, node, port):
+        """What the first connection gets that the node takes."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while node.poll() is None and time.monotonic() < deadline:
+            try:
+                client = socket.create_connection(("127.0.0.1", port), 1)
+            except ConnectionRefusedError:
+                time.sleep(0.0002)
+                continue
+            with client:
+                client.settimeout(DEADLINE_SECONDS)
+                client.sendall(b"GET /early HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
+                return client.recv(65536)
+        self.fail("the node does not listen")
+
 
 class Reaching(CommandCase):
     """The token, a node that is not there, one that hangs."""
