@@ -138,7 +138,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ScenarioTests",
-            dependencies: ["EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", nioCore],
+            dependencies: [
+                "EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", nioCore,
+            ],
             swiftSettings: strict),
     ]
 )

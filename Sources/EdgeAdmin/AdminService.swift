@@ -32,6 +32,7 @@ public struct AdminService: Sendable {
         self.token = token
         self.version = version
         self.audit = AuditLog(logger: audit)
+        node.onPurgeRequest { [audit = self.audit] order, result in audit.note(order, result) }
         self.reload = reload
         self.drain = drain
     }

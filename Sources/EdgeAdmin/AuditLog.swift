@@ -25,6 +25,13 @@ struct AuditLog: Sendable {
         logger.notice("purge: \(scope) soft=\(order.isSoft) client=\(order.client) outcome=\(outcome)")
     }
 
+    func note(_ order: PurgeOrder, _ result: Result<PurgeRecord, PurgeError>) {
+        switch result {
+        case .success(let record): done(record)
+        case .failure(.refused(let why)), .failure(.failed(let why)): notDone(order, why)
+        }
+    }
+
     /// A request that was no order, or anything else than a purge.
     func note(_ action: String, client: String, outcome: String) {
         logger.notice(

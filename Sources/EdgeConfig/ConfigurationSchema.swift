@@ -145,6 +145,10 @@ enum ConfigurationSchema {
             SchemaKey(
                 "sites[].honourClient", .flag, default: "false",
                 "Whether the client's Cache-Control and Pragma count."),
+            SchemaKey(
+                "sites[].purgeFrom", .networks, example: "[10.0.0.0/8, \"2001:db8::/32\"]",
+                "From where a request with the method PURGE purges its URL. From elsewhere, and without this "
+                    + "key, it is refused."),
             SchemaKey("sites[].compress", .flag, supported: false, "Whether responses are compressed."),
             SchemaKey(
                 "sites[].stale", .section,

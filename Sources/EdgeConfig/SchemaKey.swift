@@ -29,6 +29,8 @@ enum SchemaKind: Sendable {
     case serverName
     case hosts
     case originName
+    /// Networks of IP addresses.
+    case networks
     /// Field names to values; with files, a value may be `{ file: path }`.
     case fields(files: Bool)
     case fieldNames

@@ -21,6 +21,7 @@ extension SchemaKind {
         case .serverName: "A host name"
         case .hosts: "A list of host names"
         case .originName: "A name"
+        case .networks: "A list of networks"
         case .fields: "Names and values"
         case .fieldNames, .parameterNames: "A list of names"
         case .fieldValue: "The value of a field"
@@ -47,7 +48,7 @@ extension SchemaKind {
         case .urlPath: .pattern("^/")
         case .glob: .pattern("^[/*?]")
         case .originURLs: .list(of: .pattern(OriginURL.pattern), least: 1)
-        case .hosts: .list(of: .text, least: 1)
+        case .hosts, .networks: .list(of: .text, least: 1)
         case .fieldNames, .parameterNames: .list(of: .text, least: 0)
         case .fields(let files):
             .object([("type", .string("object")), ("additionalProperties", Self.fieldValue(files))])

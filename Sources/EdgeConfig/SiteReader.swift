@@ -1,5 +1,6 @@
 import EdgeNode
 import EdgePolicy
+import EdgePrimitives
 import Yams
 
 /// Reads `sites`.
@@ -14,6 +15,7 @@ struct SiteReader {
             var site = SiteConfiguration(hosts: hosts(section, lines: &lines), origin: origin(section))
             if let stale = section.section("stale") { site.stale = self.stale(stale) }
             site.honoursClient = section.flag("honourClient") ?? site.honoursClient
+            site.purgeFrom = networks(section)
             let rules = section.sections("rules", mayBeEmpty: true) ?? []
             if rules.count > Site.maxRules {
                 reading.report(
@@ -79,6 +81,28 @@ struct SiteReader {
             throw TextProblem(wrong, "write one such as www.example.com or \"*.example.net\"")
         }
         return host
+    }
+
+    private func networks(_ section: ConfigurationSection) -> [NetworkRange] {
+        let example = "write a list such as [10.0.0.0/8, \"2001:db8::/32\"]"
+        guard let value = section.value("purgeFrom"),
+            let members = section.list(value, "purgeFrom", example)
+        else { return [] }
+        return members.compactMap { node in
+            guard let text = section.text(node, "purgeFrom", "a network") else { return nil }
+            do throws(NetworkRange.Problem) {
+                return try NetworkRange(text)
+            } catch {
+                let wrong = "\"\(FieldText.escape(text))\" is not a network"
+                switch error {
+                case .malformed:
+                    reading.report(node, wrong, "write one such as 10.0.0.0/8 or \"2001:db8::/32\"")
+                case .bitsBeyondPrefix(let network):
+                    reading.report(node, "\(wrong): it has bits beyond its prefix", "write \"\(network)\"")
+                }
+                return nil
+            }
+        }
     }
 
     private func origin(_ section: ConfigurationSection) -> String {

@@ -39,6 +39,8 @@ public final class Exchange: @unchecked Sendable {
         case begun
         /// What is on disk is being read.
         case loading
+        /// A purge is being written down.
+        case purging
         case waiting(Fill, isLeader: Bool)
         case delivering(Delivery)
         case done
@@ -128,7 +130,7 @@ public final class Exchange: @unchecked Sendable {
         switch phase {
         case .waiting(let fill, _): fill.detach(self)
         case .delivering(let delivery): delivery.detach(self)
-        case .begun, .loading, .done: break
+        case .begun, .loading, .purging, .done: break
         }
         if case .done = phase { return }
         phase = .done
@@ -146,7 +148,7 @@ public final class Exchange: @unchecked Sendable {
         switch phase {
         case .waiting(let fill, let isLeader): advance(fill, isLeader: isLeader)
         case .delivering: pump()
-        case .begun, .loading, .done: break
+        case .begun, .loading, .purging, .done: break
         }
     }
 

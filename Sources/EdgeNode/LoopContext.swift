@@ -177,7 +177,7 @@ public final class LoopContext {
                 outcome: .error, extra: [])
             return
         }
-        if let answer = node.ownAnswer(head) {
+        if let answer = node.ownAnswer(request) {
             carryOut(answer, for: exchange)
         } else {
             decide(exchange)
@@ -202,6 +202,7 @@ public final class LoopContext {
                 status: refusal.status, reason: refusal.reason, error: refusal.error,
                 details: refusal.details, outcome: .error, extra: refusal.extra)
         case .answerOptions: exchange.answerOptions()
+        case .purge: purge(exchange)
         case .load(let isPurged):
             exchange.isPurged = isPurged
             load(exchange)

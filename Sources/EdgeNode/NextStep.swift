@@ -27,6 +27,8 @@ enum NextStep {
     case refuse(Refusal)
     /// OPTIONS whose last recipient this node is.
     case answerOptions
+    /// PURGE by a client that may.
+    case purge
     /// What is on disk has to be read first. `isPurged`: memory had something that a purge hides.
     case load(isPurged: Bool)
     /// The request goes on as it is. `candidate` is what a HEAD may freshen.
@@ -52,13 +54,11 @@ struct Selection {
 
 extension Node {
     /// What the request itself decides: methods that the node answers, and loops.
-    func ownAnswer(_ head: RequestHead) -> NextStep? {
+    func ownAnswer(_ request: ExchangeRequest) -> NextStep? {
+        let head = request.head
         switch head.method {
-        case .connect, .trace:
-            return .refuse(
-                .init(
-                    status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
-                    extra: [(.allow, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")]))
+        case .connect, .trace: return .refuse(Self.notAllowed)
+        case .other where head.methodBytes.elementsEqual("PURGE".utf8): return purgeStep(request)
         case .options:
             // RFC 9110 7.6.2: the recipient at which Max-Forwards is 0 answers.
             if let hops = head.fields.first(.maxForwards), hops.elementsEqual([48]) { return .answerOptions }

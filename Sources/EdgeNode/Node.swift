@@ -28,12 +28,17 @@ public final class Node: Sendable {
     private let largestInMemory: Atomic<Int64>
     private let reloads = Atomic<UInt64>(0)
     private let state: Mutex<State>
+    private let purgeWatch = Mutex<PurgeWatch?>(nil)
 
     private struct State {
         var configuration: NodeConfiguration
         var sites: SiteTable
         var loops: [RegisteredLoop] = []
         var isDraining = false
+    }
+
+    private struct PurgeWatch {
+        let tell: @Sendable (PurgeOrder, Result<PurgeRecord, PurgeError>) -> Void
     }
 
     private struct RegisteredLoop {
@@ -60,6 +65,17 @@ public final class Node: Sendable {
         pulls = PullService(configuration: configuration.origins)
         state = Mutex(
             State(configuration: configuration, sites: SiteTable(configuration, numbers: siteNumbers)))
+    }
+
+    /// Has `tell` called for each purge that came by the PURGE method, done or not, before it is answered.
+    public func onPurgeRequest(
+        _ tell: @escaping @Sendable (PurgeOrder, Result<PurgeRecord, PurgeError>) -> Void
+    ) {
+        purgeWatch.withLock { $0 = PurgeWatch(tell: tell) }
+    }
+
+    func tellOfPurge(_ order: PurgeOrder, _ result: Result<PurgeRecord, PurgeError>) {
+        purgeWatch.withLock { $0 }?.tell(order, result)
     }
 
     /// Changes with every reload.

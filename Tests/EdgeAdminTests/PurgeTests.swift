@@ -1,4 +1,6 @@
 import EdgeAdmin
+import EdgeNode
+import EdgePrimitives
 import EdgeTesting
 import Testing
 
@@ -62,6 +64,20 @@ import Testing
             #expect(lines[2].contains(#"a\u{a}notice: forged"#))
             #expect(lines[3].contains("a.yaml:2:1: nor this"))
             #expect(lines[4] == "notice: drain: client=127.0.0.1 outcome=done")
+        }
+    }
+
+    @Test func `a purge by the method PURGE is in the same log`() async throws {
+        let network = try NetworkRange("127.0.0.1")
+        try await withAdmin(configure: { $0.sites[0].purgeFrom = [network] }) { admin in
+            let answer = try await admin.node.fetch("PURGE", "/a")
+            #expect(answer.status == 200)
+            let record = try #require(admin.node.node.purgeOverview(limit: 1).recent.first)
+            #expect(
+                admin.log.lines == [
+                    "notice: purge \(record.id): scope=url value=\"\(record.value ?? "")\" soft=false "
+                        + "client=127.0.0.1 outcome=done"
+                ])
         }
     }
 

@@ -140,6 +140,12 @@ struct BadFileTests {
             "    honourClient: yes\n",
             "10:19: \"honourClient\" is \"yes\", not true or false; write true"),
         .after(
+            "    purgeFrom: [10.1.2.3/8]\n",
+            "10:17: \"10.1.2.3/8\" is not a network: it has bits beyond its prefix; write \"10.0.0.0/8\""),
+        .after(
+            "    purgeFrom: [office]\n",
+            "10:17: \"office\" is not a network; write one such as 10.0.0.0/8"),
+        .after(
             "    stale: { ifError: 24hours }\n",
             "10:23: \"ifError\" is \"24hours\", not a duration; write 24h"),
         .after(

@@ -18,6 +18,7 @@ struct Account {
         case .refuse(let refusal):
             return own(refusal.status, refusal.reason, "The node answers itself: \(refusal.details).")
         case .answerOptions: return own(204, .method, "The node answers itself: Max-Forwards is 0.")
+        case .purge: return own(200, .method, "The node purges the URL.")
         case .load:
             return forwarded(.uriMiss, .notStored, "miss", "It is on disk, which does not answer in time.")
         case .pass(let forward, let reason, let candidate):
@@ -52,7 +53,7 @@ struct Account {
     /// The same, were the origin out of reach.
     func outcomeWithoutOrigin(_ step: NextStep) -> Explanation.Outcome {
         switch step {
-        case .refuse, .answerOptions: return outcome(step)
+        case .refuse, .answerOptions, .purge: return outcome(step)
         // What is pulled behind the answer fails, and changes nothing for the client.
         case .serve(let stored, let outcome, let reason, _, _):
             return served(stored, outcome, reason, .nothing)

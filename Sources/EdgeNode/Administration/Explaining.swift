@@ -13,7 +13,7 @@ extension Node {
         let found = await inspect(request)
         let now = SystemClock.wall()
         let step =
-            ownAnswer(request.head)
+            ownAnswer(request)
             ?? nextStep(
                 request, loaded: found.loaded ?? [], isPurged: found.purge != nil || found.isPurged, now: now,
                 isTrial: true)

@@ -1,4 +1,5 @@
 import EdgePolicy
+import EdgePrimitives
 
 /// One site: the hosts it answers for, where it pulls from, and its rules.
 public struct SiteConfiguration: Sendable, Equatable {
@@ -9,6 +10,8 @@ public struct SiteConfiguration: Sendable, Equatable {
     public var stale = CachingRules.Stale()
     public var rules: [RuleConfiguration] = []
     public var honoursClient = false
+    /// Whose PURGE requests are carried out: connections from these networks.
+    public var purgeFrom: [NetworkRange] = []
 
     public init(hosts: [String], origin: String) {
         self.hosts = hosts

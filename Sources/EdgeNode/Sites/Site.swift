@@ -25,6 +25,9 @@ public final class Site: Sendable {
     /// The name of the origin in ``NodeConfiguration/origins``.
     public let originName: String
 
+    /// Whose PURGE requests are carried out.
+    var purgeFrom: [NetworkRange] { configuration.purgeFrom }
+
     private let configuration: SiteConfiguration
     private let maxResponseBytes: Int64
     /// One for each rule; nil matches everything.
