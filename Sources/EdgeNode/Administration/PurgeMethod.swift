@@ -7,8 +7,8 @@ import NIOCore
 /// `PURGE` on the data listeners: the key of the request is purged, all variants, hard. Off unless the site names the
 /// networks that may.
 extension Node {
-    /// What becomes of a request with the method PURGE. It is never passed on: an origin that answers it would have what
-    /// is stored invalidated by anybody (RFC 9111 4.4).
+    /// What becomes of a request with the method PURGE. It is never passed on: where the origin answers it, anybody
+    /// could have what is stored invalidated (RFC 9111 4.4).
     func purgeStep(_ request: ExchangeRequest) -> NextStep {
         let networks = request.site.purgeFrom
         guard !networks.isEmpty else { return .refuse(Self.notAllowed) }
