@@ -20,7 +20,7 @@ struct NodeService: Sendable {
     /// Reads the configuration anew; throws where there is none or it is wrong.
     let loadAgain: @Sendable () throws -> NodeConfiguration
     /// Told the data ports and the admin port once both listen.
-    var onRunning: @Sendable ([Int]) async -> Void = { _ in }
+    var onRunning: @Sendable ([Int], Int) async -> Void = { _, _ in }
     /// What to say at the start instead of the addresses.
     var isQuiet = false
 
@@ -109,7 +109,7 @@ struct NodeService: Sendable {
                 for host in hosts { logger.notice("serving on http://\(host)") }
                 logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
             }
-            await onRunning(ports)
+            await onRunning(ports, port)
         }
         let services = ServiceGroup(
             configuration: .init(

@@ -21,7 +21,7 @@ struct StoreMaintenance: Service {
         let resident = ResidentMemory(of: node.store.memory)
         let (trims, trim) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         node.store.memory.onTrimDue { trim.yield() }
-        try? await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             await withTaskGroup { group in
                 group.addTask { for await _ in trims { resident.look(isTrimDue: true) } }
                 group.addTask { await self.look(resident) }

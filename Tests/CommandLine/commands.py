@@ -9,6 +9,7 @@ A node and a small origin run on free ports of 127.0.0.1 in a temporary folder. 
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from command_places import DEADLINE_SECONDS, Node, Origin, Screen, free_ports
 
@@ -153,6 +155,37 @@ class Serve(CommandCase):
                 client.sendall(b"GET /early HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
                 return client.recv(65536)
         self.fail("the node does not listen")
+
+
+class Demo(CommandCase):
+    SITE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "fixtures", "site")
+
+    def test_what_it_prints_works_as_it_stands(self):
+        demo = subprocess.Popen(
+            [BINARY, "demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--site", self.SITE],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            said = ""
+            for line in demo.stdout:
+                said += line
+                if " purge --url " in line:
+                    break
+            page = re.search(r"Open +(http://\S+/)", said).group(1)
+            with urllib.request.urlopen(f"{page}style.css", timeout=DEADLINE_SECONDS) as answer:
+                self.assertIn("stored", answer.headers["Cache-Status"])
+            order = "\n".join(line.strip() for line in said.splitlines() if re.match(r"    (export|\S*rockpool) ", line))
+            done = subprocess.run(
+                ["bash", "-e", "-c", order], capture_output=True, text=True, timeout=DEADLINE_SECONDS,
+                env=self.environment(ROCKPOOL_ADMIN=None, ROCKPOOL_ADMIN_TOKEN=None))
+            self.assertEqual(done.returncode, 0, said + done.stderr)
+            self.assertRegex(done.stdout, r"Now +hit, status 200[^Z]*\n(?:.*\n)*purged url http://")
+            dashboard = re.search(r"dashboard is at +(http://\S+/)", said).group(1)
+            with urllib.request.urlopen(dashboard, timeout=DEADLINE_SECONDS) as answer:
+                self.assertIn(b"<title>Rockpool</title>", answer.read())
+        finally:
+            demo.terminate()
+            demo.wait(DEADLINE_SECONDS)
+            demo.stdout.close()
 
 
 class Reaching(CommandCase):

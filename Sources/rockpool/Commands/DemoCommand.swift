@@ -38,16 +38,33 @@ struct DemoCommand: AsyncParsableCommand {
             throw ValidationError("the demo has no configuration file")
         }
         service.isQuiet = true
-        service.onRunning = { ports in
-            Terminal.say("")
-            Terminal.say(
-                "  Rockpool is serving a demo site. Open   http://\(address.host):\(ports.first ?? address.port)/"
-            )
-            Terminal.say(
-                "  Fetch things again, take the origin down, and watch what the cache does. Ctrl-C ends it.")
-            Terminal.say("")
+        let adminHost = configuration.admin.address.host
+        service.onRunning = { ports, adminPort in
+            let site = "http://\(address.host):\(ports.first ?? address.port)/"
+            let token = try? String(contentsOfFile: directory + "/admin.token", encoding: .utf8)
+            Terminal.say(Self.welcome(site, "http://\(adminHost):\(adminPort)", token ?? ""))
         }
         try await service.run()
         try await origin.shutdown()
+    }
+
+    private static func welcome(_ site: String, _ admin: String, _ token: String) -> String {
+        let token = token.trimmingCharacters(in: .whitespacesAndNewlines)
+        let program = CommandLine.arguments.first ?? "rockpool"
+        return """
+
+              Rockpool is serving a demo site. Open   \(site)
+              Fetch things again, take the origin down, and watch what the cache does. Ctrl-C ends it.
+
+              The node's dashboard is at              \(admin)/
+              It asks for the token                   \(token)
+
+              From another terminal:
+
+                export ROCKPOOL_ADMIN=\(admin) ROCKPOOL_ADMIN_TOKEN=\(token)
+                \(program) explain \(site)style.css
+                \(program) purge --url \(site)style.css
+
+            """
     }
 }
