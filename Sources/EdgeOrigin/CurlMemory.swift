@@ -89,6 +89,7 @@ enum CurlMemory {
 
     static func resize(_ pointer: UnsafeMutableRawPointer?, _ bytes: Int) -> UnsafeMutableRawPointer? {
         guard let pointer else { return take(bytes) }
+        guard bytes >= 0 else { return nil }
         let capacity = header(of: pointer).pointee.capacity
         if size(of: bytes) == size(of: capacity), bytes <= capacity { return pointer }
         guard let moved = take(bytes) else { return nil }
@@ -99,7 +100,7 @@ enum CurlMemory {
 
     private static func takeZeroed(_ count: Int, _ each: Int) -> UnsafeMutableRawPointer? {
         let (bytes, overflows) = count.multipliedReportingOverflow(by: each)
-        guard !overflows, let taken = take(bytes) else { return nil }
+        guard count >= 0, !overflows, let taken = take(bytes) else { return nil }
         return memset(taken, 0, bytes)
     }
 

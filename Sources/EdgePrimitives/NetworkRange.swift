@@ -25,9 +25,11 @@ public struct NetworkRange: Sendable, Hashable, CustomStringConvertible {
             else { throw .malformed }
             bits = read
         }
-        let masked = Self.masked(octets, bits)
+        var masked = Self.masked(octets, bits)
+        let hasMore = masked != octets
+        if bits >= 96, let mapped = Self.unmapped(masked) { (masked, bits) = (mapped, bits - 96) }
         self.init(octets: masked, prefixBits: bits)
-        if masked != octets { throw .bitsBeyondPrefix(description) }
+        if hasMore { throw .bitsBeyondPrefix(description) }
     }
 
     private init(octets: [UInt8], prefixBits: Int) {
@@ -38,11 +40,9 @@ public struct NetworkRange: Sendable, Hashable, CustomStringConvertible {
     /// Whether an address, as text, lies in it. An IPv4 address that an IPv6 socket shows (`::ffff:192.0.2.1`, RFC 4291
     /// 2.5.5.2) is taken as what it is.
     public func contains(_ address: String) -> Bool {
-        guard var found = Self.octets(of: address) else { return false }
-        if found.count == 16, octets.count == 4, found[..<12].elementsEqual(Self.mappedPrefix) {
-            found.removeFirst(12)
-        }
-        return found.count == octets.count && Self.masked(found, prefixBits) == octets
+        guard let octets = Self.octets(of: address) else { return false }
+        let found = Self.unmapped(octets) ?? octets
+        return found.count == self.octets.count && Self.masked(found, prefixBits) == self.octets
     }
 
     public var description: String {
@@ -55,9 +55,15 @@ public struct NetworkRange: Sendable, Hashable, CustomStringConvertible {
             + "/\(prefixBits)"
     }
 
-    private static let mappedPrefix: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+    /// The IPv4 address in an IPv4-mapped IPv6 address; nil for any other.
+    private static func unmapped(_ octets: [UInt8]) -> [UInt8]? {
+        let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]
+        return octets.count == 16 && octets[..<12].elementsEqual(mapped) ? Array(octets[12...]) : nil
+    }
 
     private static func octets(of address: String) -> [UInt8]? {
+        // The C functions would read up to a NUL.
+        guard !address.utf8.contains(0) else { return nil }
         var four = [UInt8](repeating: 0, count: 4)
         if inet_pton(AF_INET, address, &four) == 1 { return four }
         var sixteen = [UInt8](repeating: 0, count: 16)

@@ -39,41 +39,31 @@ public final class Listener: Sendable {
         var ports: [Int] = []
         for address in addresses {
             var port = address.port
-            if port != 0 { try makeSureNobodyListens(address) }
-            for (loop, context) in contexts {
-                let channel = try await bind(address.host, port, loop, context)
-                port = channel.localAddress?.port ?? port
+            for (number, (loop, context)) in contexts.enumerated() {
+                // The first one listens alone, or another node on the same port would get a part of the requests; from
+                // then on the others may join it, and whoever comes later and wants to be alone cannot.
+                let channel = try await bind(address.host, port, loop, context, sharesPort: number > 0)
                 state.withLock { $0.channels.append(channel) }
+                port = channel.localAddress?.port ?? port
+                if number == 0 { try await channel.setOption(Self.sharedPort, value: 1).get() }
             }
             ports.append(port)
         }
         return ports
     }
 
-    /// Sockets that share a port would share it with another node as well, and each would get a part of the requests.
-    ///
-    /// Only binds and does not listen: a client that came in between would wait for an answer that nobody gives.
-    private func makeSureNobodyListens(_ address: ListenAddress) throws {
-        let address = try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
-        let descriptor = socket(
-            CInt(address.protocol.rawValue), CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { throw IOError(errnoCode: errno, reason: "socket") }
-        defer { close(descriptor) }
-        var on: CInt = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
-        guard address.withSockAddr({ Glibc.bind(descriptor, $0, socklen_t($1)) }) == 0 else {
-            throw IOError(errnoCode: errno, reason: "bind")
-        }
-    }
+    private static let sharedPort = ChannelOptions.Types.SocketOption(
+        level: SocketOptionLevel(SOL_SOCKET), name: SO_REUSEPORT)
 
     private func bind(
-        _ host: String, _ port: Int, _ loop: any EventLoop, _ context: NIOLoopBound<LoopContext>
+        _ host: String, _ port: Int, _ loop: any EventLoop, _ context: NIOLoopBound<LoopContext>,
+        sharesPort: Bool
     ) async throws -> any Channel {
         let limits = limits
         return try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelOption(.socket(SocketOptionLevel(SOL_SOCKET), SO_REUSEPORT), value: 1)
+            .serverChannelOption(Self.sharedPort, value: sharesPort ? 1 : 0)
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 * 1024, high: 512 * 1024))

@@ -150,6 +150,8 @@ public final class ResponseStore: Sendable {
 
     // MARK: Budget
 
-    public func reserveFill(bytes: Int) -> Bool { memory.reserveFill(bytes: bytes) }
+    public func reserveFill(bytes: Int, mayTrim: Bool = false) -> Bool {
+        memory.reserveFill(bytes: bytes, mayTrim: mayTrim)
+    }
     public func releaseFill(bytes: Int) { memory.releaseFill(bytes: bytes) }
 }

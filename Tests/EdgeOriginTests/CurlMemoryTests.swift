@@ -58,10 +58,13 @@ struct CurlMemoryTests {
         #expect((1...CurlMemory.largestHeldBytes).contains(CurlMemory.heldBytes))
     }
 
-    @Test func `a size that cannot be is refused`() {
+    @Test func `a size that cannot be is refused`() throws {
         #expect(CurlMemory.take(-1) == nil)
         #expect(CurlMemory.take(Int.max) == nil)
         #expect(CurlMemory.resize(nil, -1) == nil)
+        let block = try #require(CurlMemory.take(10))
+        #expect(CurlMemory.resize(block, -1) == nil)
+        CurlMemory.give(block)
         CurlMemory.give(nil)
     }
 }

@@ -11,7 +11,9 @@ struct NetworkRangeTests {
         ("0.0.0.0/0", "2001:db8::1", false), ("::/0", "2001:db8::1", true), ("::/0", "192.0.2.1", false),
         ("2001:db8::/33", "2001:db8:7fff::1", true), ("2001:db8::/33", "2001:db8:8000::", false),
         ("10.0.0.0/8", "::ffff:10.1.2.3", true), ("10.0.0.0/8", "::ffff:11.1.2.3", false),
-        ("::ffff:10.0.0.0/104", "::ffff:10.9.9.9", true), ("10.0.0.0/8", "unknown", false),
+        ("::ffff:10.0.0.0/104", "::ffff:10.9.9.9", true),
+        ("::ffff:10.0.0.0/104", "10.9.9.9", true), ("::/0", "::ffff:10.1.2.3", false),
+        ("::/8", "::ffff:10.1.2.3", false), ("10.0.0.0/8", "unknown", false),
         ("10.0.0.0/8", "", false),
     ])
     func `an address lies in a network when its first bits are the same`(
@@ -23,7 +25,8 @@ struct NetworkRangeTests {
     @Test(arguments: [
         "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0/-1", "10.0.0.0/+8",
         "10.0.0.0/8/8", "10.0.0/8",
-        "::/129", "2001:db8::/1000", "a.example", "10.0.0.0 /8", "[::1]/128", "10.0.0.0/８",
+        "::/129", "2001:db8::/1000", "a.example", "10.0.0.0 /8", "[::1]/128", "10.0.0.0/８", "127.0.0.1\0junk",
+        "127.0.0.1/8\0",
     ])
     func `what is no network is refused`(text: String) {
         #expect(throws: NetworkRange.Problem.malformed) { try NetworkRange(text) }

@@ -62,6 +62,22 @@ import Testing
         #expect(next.first.flatMap { $0 }?.number == UInt64(purges.count + 1))
     }
 
+    @Test(arguments: [(3 * Purge.largestValueBytes - 9, true), (3 * Purge.largestValueBytes - 8, false)])
+    func `what the log could not read again is refused`(bytes: Int, isTaken: Bool) async throws {
+        let volume = SimulatedVolume(seed: 3)
+        let first = try PurgeJournal(volume: volume)
+        let long = Purge(
+            scope: .tag(Array("a tag".utf8)), isSoft: false, value: String(repeating: "x", count: bytes),
+            client: "::1 ")
+        let positions = await Self.append([long], to: first)
+        #expect((positions[0] != nil) == isTaken)
+        _ = await Self.append([Self.purge(1)], to: first)
+        first.shutdown()
+        let second = try PurgeJournal(volume: volume)
+        defer { second.shutdown() }
+        #expect(second.finding == .whole(purges: isTaken ? 2 : 1))
+    }
+
     @Test(arguments: UInt64(0)..<40) func `a purge that was acknowledged holds after a power cut or a kill`(
         seed: UInt64
     ) async throws {

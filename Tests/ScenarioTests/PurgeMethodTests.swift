@@ -26,6 +26,14 @@ import Testing
         try await node.fetch("GET", target, ["Accept-Language: \(language)"]).text
     }
 
+    private func ask(_ node: TestNode, _ method: String, _ target: [UInt8]) async throws -> ClientResponse {
+        let client = try node.connect()
+        defer { client.close() }
+        try await client.send(
+            Array("\(method) ".utf8) + target + Array(" HTTP/1.1\r\nHost: a.test\r\n\r\n".utf8))
+        return try await client.response()
+    }
+
     @Test(arguments: [([], 405), (["10.0.0.0/8", "::1/128"], 403)])
     func `whoever may not purge changes nothing, here or at the origin`(
         networks: [String], status: Int
@@ -67,6 +75,21 @@ import Testing
             #expect(try await get(node, language: "fr") == "answer 4")
             #expect(try await get(node, "/a") == "answer 2")
             #expect(origin.requests.allSatisfy { $0.method == "GET" })
+        }
+    }
+
+    @Test(arguments: [(100, 200), (2_700, 200), (2_800, 414), (6_200, 414)])
+    func `octets beyond ASCII are named as they would be written`(count: Int, status: Int) async throws {
+        try await withPurgers(["127.0.0.1"]) { node, _ in
+            let target = Array("/".utf8) + [UInt8](repeating: 0xFF, count: count)
+            let before = try await ask(node, "GET", target)
+            let purged = try await ask(node, "PURGE", target)
+            let after = try await ask(node, "GET", target)
+            #expect(before.text == "answer 0")
+            #expect(purged.status == status)
+            #expect(after.text == (status == 200 ? "answer 1" : "answer 0"))
+            let value = "http://a.test/" + String(repeating: "%FF", count: count)
+            #expect(node.node.purgeOverview(limit: 1).recent.first?.value == (status == 200 ? value : nil))
         }
     }
 

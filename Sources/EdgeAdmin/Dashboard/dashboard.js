@@ -1015,12 +1015,17 @@
     say($("confirm-said"), isSoft
       ? `Each stored response of node ${name} is validated with its origin at the next request for it.`
       : `Node ${name} will have nothing stored. Each next request goes to its origin, all at once.`);
-    const dialog = $("confirm");
-    dialog.returnValue = "";
-    dialog.showModal();
-    return new Promise((resolve) => {
-      dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-    });
+    $("confirm").showModal();
+    return new Promise((resolve) => { confirmed = resolve; });
+  }
+
+  let confirmed = null;
+
+  function answerConfirm(isYes) {
+    const resolve = confirmed;
+    confirmed = null;
+    if ($("confirm").open) $("confirm").close();
+    resolve?.(isYes);
   }
 
   // ---- Start
@@ -1029,8 +1034,11 @@
   $("explain-form").addEventListener("submit", explain);
   $("purge-form").addEventListener("submit", purge);
   $("purge-scope").addEventListener("change", chooseScope);
-  $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
-  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
+  $("confirm-no").addEventListener("click", () => answerConfirm(false));
+  $("confirm-yes").addEventListener("click", () => answerConfirm(true));
+  $("confirm").addEventListener("cancel", () => answerConfirm(false));
+  // This event comes some time after the closing: the dialog may be open again by then.
+  $("confirm").addEventListener("close", () => { if (!$("confirm").open) answerConfirm(false); });
   $("outage-retry").addEventListener("click", look);
   $("forget").addEventListener("click", () => {
     forgetHistory();

@@ -31,14 +31,15 @@ extension Node {
         _ request: ExchangeRequest,
         _ completion: @escaping @Sendable (Result<PurgeRecord, PurgeError>) -> Void
     ) {
-        let text = String(decoding: request.keyText, as: UTF8.self)
+        // Octets that are no ASCII percent-encoded, so that the records name the URL and are no longer than it may be.
+        let text = AdministeredTarget.encoded(request.keyText)
         let client = String(decoding: request.client.text, as: UTF8.self)
         let order = PurgeOrder(scope: .url(text, anyQuery: false), isSoft: false, client: client)
         let finish: @Sendable (Result<PurgeRecord, PurgeError>) -> Void = { [self] result in
             tellOfPurge(order, result)
             completion(result)
         }
-        guard request.keyText.count <= Purge.largestValueBytes else {
+        guard text.utf8.count <= Purge.largestValueBytes else {
             finish(.failure(.refused("the URL is longer than \(Purge.largestValueBytes) octets")))
             return
         }

@@ -172,7 +172,8 @@ struct AdministeredTarget {
 
     /// Nil where ``problem(with:sites:)`` says why.
     init?(_ text: String, sites: SiteTable, asRequest: Bool) {
-        guard let uri = URIReference(Self.encoded(text)[...]), let scheme = uri.scheme,
+        guard let uri = URIReference(Array(Self.encoded(Array(text.utf8)).utf8)[...]),
+            let scheme = uri.scheme,
             var authority = uri.authority, !authority.isEmpty, AuthorityReader.isValid(authority),
             scheme == Array("http".utf8) || scheme == Array("https".utf8),
             let site = sites.site(forHost: authority[...])
@@ -197,18 +198,19 @@ struct AdministeredTarget {
     }
 
     /// The URL with what is not ASCII percent-encoded, as clients send it (RFC 3987 3.1).
-    private static func encoded(_ text: String) -> [UInt8] {
+    static func encoded(_ text: [UInt8]) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
-        return text.utf8.flatMap { byte in
+        let octets = text.flatMap { byte in
             byte < 0x80 ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
         }
+        return String(decoding: octets, as: UTF8.self)
     }
 
     /// The key from `//` on.
     var withoutScheme: [UInt8] { Array(keyText.dropFirst(isTLS ? 6 : 5)) }
 
     static func problem(with text: String, sites: SiteTable) -> String {
-        guard let uri = URIReference(encoded(text)[...]) else {
+        guard let uri = URIReference(Array(encoded(Array(text.utf8)).utf8)[...]) else {
             return "that is no URL: octets that a URL may not have must be percent-encoded"
         }
         guard let scheme = uri.scheme, scheme == Array("http".utf8) || scheme == Array("https".utf8) else {

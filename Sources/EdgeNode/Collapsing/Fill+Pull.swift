@@ -151,7 +151,8 @@ extension Fill {
         var isRefused = false
         let wanted = keep && head.hasBody ? Int(head.contentLength ?? 0) : 0
         let isLarge = Int64(wanted) > node.spooledBytes
-        var reserved = wanted > 0 && !isLarge && node.store.reserveFill(bytes: wanted) ? wanted : 0
+        var reserved =
+            wanted > 0 && !isLarge && node.store.reserveFill(bytes: wanted, mayTrim: true) ? wanted : 0
         var needed = wanted
         var spool: Spool?
         // What memory has no room for goes to disk as it comes.
@@ -159,7 +160,7 @@ extension Fill {
             spool = made
             needed = min(wanted, made.memoryBytes)
         }
-        if reserved < needed, node.store.reserveFill(bytes: needed) { reserved = needed }
+        if reserved < needed, node.store.reserveFill(bytes: needed, mayTrim: true) { reserved = needed }
         let slab = spool == nil && reserved > 0 ? node.makeSlab(reserved) : nil
         state.withLock { state in
             state.head = head

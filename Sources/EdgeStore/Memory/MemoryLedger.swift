@@ -132,7 +132,10 @@ struct MemoryLedger {
     /// Takes everybody out and returns them, so that they are freed outside of the lock.
     mutating func removeAll() -> [StoredResponse] {
         let all = residents.compactMap { $0 }
-        for response in all { response.leave() }
+        for response in all {
+            response.leave()
+            looseBytes += Self.heapBytes(response)
+        }
         residents = []
         order = GreedyDualS3()
         usedBytes = fillBytes

@@ -231,21 +231,25 @@ public final class MemoryTier: Sendable {
         ledger.withLock { ledger in
             for shard in shards { leaving.table.append(shard.table.withLock { $0.takeAll() }) }
             leaving.responses = ledger.removeAll()
+            leaving.isTrimDue = ledger.takeTrimDue()
         }
+        release(&leaving)
     }
 
     // MARK: - Budget
 
-    /// Charges `bytes` of a fill in flight to the budget, evicting as needed. Never called on an event loop: it may
-    /// trim the heap.
+    /// Charges `bytes` of a fill in flight to the budget, evicting as needed.
     ///
+    /// - Parameter mayTrim: whether the caller can wait for the heap to be trimmed: neither an event loop, nor holding
+    ///   anything that one waits for.
     /// - Returns: false, and nothing charged, when fills would then hold more than half of the budget: the
     ///   fill is to be delivered without being kept.
-    public func reserveFill(bytes: Int) -> Bool {
+    public func reserveFill(bytes: Int, mayTrim: Bool = false) -> Bool {
         precondition(bytes >= 0)
-        // Traffic turns from small responses to large ones, faster than the maintenance thread: not on an event loop,
-        // so it can be done here.
-        if bytes >= ExactStorage.mappingThreshold, ledger.withLock({ $0.isTrimOverdue }) { trimAllocator() }
+        // Traffic turns from small responses to large ones, faster than the maintenance thread.
+        if mayTrim, bytes >= ExactStorage.mappingThreshold, ledger.withLock({ $0.isTrimOverdue }) {
+            trimAllocator()
+        }
         var leaving = Leaving()
         let isReserved = ledger.withLock { ledger in
             guard ledger.fillBytes + bytes <= ledger.usableBytes / 2 else { return false }

@@ -130,6 +130,10 @@ public final class PurgeJournal: PurgeLedger {
     public func append(
         _ purge: Purge, _ completion: @escaping @Sendable (Result<PurgeEntry, PurgeLedgerError>) -> Void
     ) {
+        guard PurgeJournalFormat.fits(purge) else {
+            completion(.failure(PurgeLedgerError("what it names is too long for the log")))
+            return
+        }
         let wakes = queue.withLock { queue in
             queue.pending.append(Pending(purge: purge, completion: completion))
             defer { queue.isRunning = true }

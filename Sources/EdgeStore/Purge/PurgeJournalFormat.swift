@@ -102,6 +102,12 @@ enum PurgeJournalFormat {
         }.max()
     }
 
+    /// Whether an entry for `purge` is one that is read again.
+    static func fits(_ purge: Purge) -> Bool {
+        code(purge.scope).1.count + purge.value.utf8.count + purge.client.utf8.count <= 3
+            * Purge.largestValueBytes
+    }
+
     static func encode(_ entry: PurgeEntry, in header: Header) -> [UInt8] {
         let (scope, covered) = code(entry.purge.scope)
         var payload = ByteWriter(capacity: 64 + 2 * covered.count)
