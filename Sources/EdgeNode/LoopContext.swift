@@ -415,7 +415,7 @@ extension Exchange {
     func answerOptions() {
         var writer = HeadWriter(status: 204)
         writer.append(.date, HTTPDate.format(context.wallNow().seconds))
-        writer.append(.allow, Array("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS".utf8))
+        writer.append(.allow, Array(Node.allowedMethods.utf8))
         if request.head.framing != .none { keepAlive = false }
         start(writer, status: 204, Delivery(source: .none, segments: []))
     }

@@ -53,6 +53,13 @@ struct Selection {
 }
 
 extension Node {
+    /// What Allow says (RFC 9110 10.2.1): what a method that is refused is told, and OPTIONS.
+    static let allowedMethods = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"
+
+    static let notAllowed = NextStep.Refusal(
+        status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
+        extra: [(.allow, allowedMethods)])
+
     /// What the request itself decides: methods that the node answers, and loops.
     func ownAnswer(_ request: ExchangeRequest) -> NextStep? {
         let head = request.head

@@ -172,14 +172,13 @@ struct Account {
     }
 
     private func whyNotStale(_ stored: StoredResponse) -> String {
+        let rules = request.rules.caching
+        let softPurged = node.store.softPurgedAt(stored)
         let verdict = StalePolicy.decide(
-            stored.metadata, failure: .unreachable, rules: request.rules.caching, now: now,
-            softPurgedAt: node.store.softPurgedAt(stored))
+            stored.metadata, failure: .unreachable, rules: rules, now: now, softPurgedAt: softPurged)
         guard case .forbidden(let reason) = verdict else { return "it was purged" }
         guard reason == .staleForbidden else {
-            let softPurged = node.store.softPurgedAt(stored)
             let since = stored.metadata.stalenessMilliseconds(at: now, softPurgedAt: softPurged) ?? 0
-            let rules = request.rules.caching
             let allowed = StalePolicy.windows(stored.metadata, rules: rules).ifUnreachableMilliseconds
             let source =
                 stored.metadata.staleIfErrorMilliseconds != nil

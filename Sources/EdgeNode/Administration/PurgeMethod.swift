@@ -22,17 +22,13 @@ extension Node {
         return .purge
     }
 
-    static let notAllowed = NextStep.Refusal(
-        status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
-        extra: [(.allow, "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")])
-
     /// Purges the key of `request`; `completion` is called on another thread once that is durable.
     fileprivate func purge(
         _ request: ExchangeRequest,
         _ completion: @escaping @Sendable (Result<PurgeRecord, PurgeError>) -> Void
     ) {
         // Octets that are no ASCII percent-encoded, so that the records name the URL and are no longer than it may be.
-        let text = AdministeredTarget.encoded(request.keyText)
+        let text = String(decoding: AdministeredTarget.encoded(request.keyText), as: UTF8.self)
         let client = String(decoding: request.client.text, as: UTF8.self)
         let order = PurgeOrder(scope: .url(text, anyQuery: false), isSoft: false, client: client)
         let finish: @Sendable (Result<PurgeRecord, PurgeError>) -> Void = { [self] result in
@@ -40,13 +36,11 @@ extension Node {
             completion(result)
         }
         guard text.utf8.count <= Purge.largestValueBytes else {
-            finish(.failure(.refused("the URL is longer than \(Purge.largestValueBytes) octets")))
+            finish(.failure(.urlTooLong))
             return
         }
-        let scope = PurgeScope.url(Array(request.keyText.dropFirst(request.isTLS ? 6 : 5)))
-        ledger.append(Purge(scope: scope, isSoft: false, value: text, client: client)) { result in
-            finish(result.map { PurgeRecord($0) }.mapError { .failed($0.description) })
-        }
+        let key = AdministeredTarget.withoutScheme(request.keyText, isTLS: request.isTLS)
+        keep(Purge(scope: .url(key), isSoft: false, value: text, client: client), finish)
     }
 }
 

@@ -35,6 +35,8 @@ public enum PurgeError: Error, Sendable, Equatable {
     case refused(String)
     /// The ledger could not be written; nothing was purged.
     case failed(String)
+
+    static let urlTooLong = refused("the URL is longer than \(Purge.largestValueBytes) octets")
 }
 
 /// A purge that was carried out.
@@ -87,12 +89,15 @@ extension Node {
     public func purge(_ order: PurgeOrder) async throws -> PurgeRecord {
         let (scope, value) = try resolve(order.scope)
         let purge = Purge(scope: scope, isSoft: order.isSoft, value: value, client: order.client)
-        let result = await withCheckedContinuation { continuation in
-            ledger.append(purge) { continuation.resume(returning: $0) }
-        }
-        switch result {
-        case .success(let entry): return PurgeRecord(entry)
-        case .failure(let error): throw PurgeError.failed(error.description)
+        return try await withCheckedContinuation { continuation in
+            keep(purge) { continuation.resume(returning: $0) }
+        }.get()
+    }
+
+    /// Has the ledger take a purge; `completion` is called, on another thread, once it is durable and in force.
+    func keep(_ purge: Purge, _ completion: @escaping @Sendable (Result<PurgeRecord, PurgeError>) -> Void) {
+        ledger.append(purge) { result in
+            completion(result.map { PurgeRecord($0) }.mapError { .failed($0.description) })
         }
     }
 
@@ -121,7 +126,7 @@ extension Node {
     /// - Parameter asRequest: the key with the scheme of the listeners, which is what requests have.
     func target(_ text: String, asRequest: Bool = false) throws(PurgeError) -> AdministeredTarget {
         guard text.utf8.count <= Purge.largestValueBytes else {
-            throw .refused("the URL is longer than \(Purge.largestValueBytes) octets")
+            throw .urlTooLong
         }
         guard let target = AdministeredTarget(text, sites: sites, asRequest: asRequest) else {
             throw .refused(AdministeredTarget.problem(with: text, sites: sites))
@@ -172,8 +177,7 @@ struct AdministeredTarget {
 
     /// Nil where ``problem(with:sites:)`` says why.
     init?(_ text: String, sites: SiteTable, asRequest: Bool) {
-        guard let uri = URIReference(Array(Self.encoded(Array(text.utf8)).utf8)[...]),
-            let scheme = uri.scheme,
+        guard let uri = URIReference(Self.encoded(text.utf8)[...]), let scheme = uri.scheme,
             var authority = uri.authority, !authority.isEmpty, AuthorityReader.isValid(authority),
             scheme == Array("http".utf8) || scheme == Array("https".utf8),
             let site = sites.site(forHost: authority[...])
@@ -198,19 +202,22 @@ struct AdministeredTarget {
     }
 
     /// The URL with what is not ASCII percent-encoded, as clients send it (RFC 3987 3.1).
-    static func encoded(_ text: [UInt8]) -> String {
+    static func encoded(_ text: some Sequence<UInt8>) -> [UInt8] {
         let digits = Array("0123456789ABCDEF".utf8)
-        let octets = text.flatMap { byte in
+        return text.flatMap { byte in
             byte < 0x80 ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
         }
-        return String(decoding: octets, as: UTF8.self)
     }
 
     /// The key from `//` on.
-    var withoutScheme: [UInt8] { Array(keyText.dropFirst(isTLS ? 6 : 5)) }
+    var withoutScheme: [UInt8] { Self.withoutScheme(keyText, isTLS: isTLS) }
+
+    static func withoutScheme(_ keyText: [UInt8], isTLS: Bool) -> [UInt8] {
+        Array(keyText.dropFirst(isTLS ? 6 : 5))
+    }
 
     static func problem(with text: String, sites: SiteTable) -> String {
-        guard let uri = URIReference(Array(encoded(Array(text.utf8)).utf8)[...]) else {
+        guard let uri = URIReference(encoded(text.utf8)[...]) else {
             return "that is no URL: octets that a URL may not have must be percent-encoded"
         }
         guard let scheme = uri.scheme, scheme == Array("http".utf8) || scheme == Array("https".utf8) else {

@@ -102,8 +102,12 @@ struct MemoryLedger {
 
     private mutating func vacate(_ slot: Int, _ response: StoredResponse) {
         residents[slot] = nil
-        response.leave()
         usedBytes -= response.chargedBytes
+        letGo(of: response)
+    }
+
+    private mutating func letGo(of response: StoredResponse) {
+        response.leave()
         looseBytes += Self.heapBytes(response)
     }
 
@@ -132,10 +136,7 @@ struct MemoryLedger {
     /// Takes everybody out and returns them, so that they are freed outside of the lock.
     mutating func removeAll() -> [StoredResponse] {
         let all = residents.compactMap { $0 }
-        for response in all {
-            response.leave()
-            looseBytes += Self.heapBytes(response)
-        }
+        for response in all { letGo(of: response) }
         residents = []
         order = GreedyDualS3()
         usedBytes = fillBytes

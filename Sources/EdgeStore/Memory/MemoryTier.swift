@@ -94,8 +94,7 @@ public final class MemoryTier: Sendable {
     /// - Returns: false when it is larger than half of the budget; what was stored then stays.
     @discardableResult
     public func insert(_ response: StoredResponse, fillBytes: Int = 0) -> Bool {
-        var leaving = Leaving()
-        let isStored = ledger.withLock { ledger in
+        return change { ledger, leaving in
             ledger.release(fillBytes)
             if ledger.isResident(response) { return true }
             guard ledger.hasRoom(response) else {
@@ -106,24 +105,19 @@ public final class MemoryTier: Sendable {
             store(response, inPlaceOf: like, &ledger, &leaving)
             return true
         }
-        release(&leaving)
-        return isStored
     }
 
     /// Puts `new` in the place of `old` only if `old` is still stored (freshening by a 304, RFC 9111 3.2).
     @discardableResult
     public func replace(_ old: StoredResponse, with new: StoredResponse) -> Bool {
         precondition(old.key == new.key)
-        var leaving = Leaving()
-        let isStored = ledger.withLock { ledger in
+        return change { ledger, leaving in
             guard ledger.isResident(old), !ledger.isResident(new), ledger.hasRoom(new) else { return false }
             let like = shard(new.key).table.withLock { $0.find(new.key, like: new) }
             if let like, like !== old { drop(like, &ledger, &leaving) }
             store(new, inPlaceOf: old, &ledger, &leaving)
             return true
         }
-        release(&leaving)
-        return isStored
     }
 
     /// Lets in what another tier has, unless there is something under the same keys, which is newer.
@@ -131,16 +125,13 @@ public final class MemoryTier: Sendable {
     /// - Parameter isCurrent: asked under the lock that every removal takes after it removed from the other tier.
     @discardableResult
     public func promote(_ response: StoredResponse, while isCurrent: () -> Bool) -> Bool {
-        var leaving = Leaving()
-        let isStored = ledger.withLock { ledger in
+        return change { ledger, leaving in
             guard !ledger.isResident(response), ledger.hasRoom(response) else { return false }
             let like = shard(response.key).table.withLock { $0.find(response.key, like: response) }
             guard like == nil, isCurrent() else { return false }
             store(response, inPlaceOf: nil, &ledger, &leaving)
             return true
         }
-        release(&leaving)
-        return isStored
     }
 
     /// Whether anything is stored under `key`; not counted as a use.
@@ -158,14 +149,19 @@ public final class MemoryTier: Sendable {
     private struct Leaving {
         var responses: [StoredResponse] = []
         var table: [IndexTable] = []
-        var isTrimDue = false
     }
 
-    /// Frees what has left, and then tells where that calls for a trim.
-    private func release(_ leaving: inout Leaving) {
-        let isTrimDue = leaving.isTrimDue
+    /// Changes who is stored, or what for. What leaves is freed once the locks are released; then, where that calls for
+    /// a trim, it is told.
+    private func change<Result: Sendable>(_ body: (inout MemoryLedger, inout Leaving) -> Result) -> Result {
+        var leaving = Leaving()
+        let (result, isTrimDue) = ledger.withLock { ledger in
+            let result = body(&ledger, &leaving)
+            return (result, ledger.takeTrimDue())
+        }
         leaving = Leaving()
         if isTrimDue { trimming.withLock { $0 }?.isDue() }
+        return result
     }
 
     /// Makes room, then lets `response` into ledger and index. Readers see either `replaced` or `response`,
@@ -194,15 +190,13 @@ public final class MemoryTier: Sendable {
             assert(wasIndexed, "a resident was not in the index")
             leaving.responses.append(victim)
         }
-        if !leaving.responses.isEmpty { leaving.isTrimDue = ledger.takeTrimDue() }
     }
 
     // MARK: - Removal
 
     /// Removes all variants of `key`.
     public func remove(_ key: Digest128) {
-        var leaving = Leaving()
-        ledger.withLock { ledger in
+        change { ledger, leaving in
             let removed = shard(key).table.withLock { $0.removeAll(key) }
             for response in removed { ledger.remove(response) }
             leaving.responses = removed
@@ -211,8 +205,7 @@ public final class MemoryTier: Sendable {
 
     /// Removes one stored response if it is still stored.
     public func remove(_ response: StoredResponse) {
-        var leaving = Leaving()
-        ledger.withLock { ledger in
+        change { ledger, leaving in
             guard ledger.isResident(response) else { return }
             drop(response, &ledger, &leaving)
         }
@@ -227,13 +220,10 @@ public final class MemoryTier: Sendable {
 
     /// Removes everything.
     public func removeAll() {
-        var leaving = Leaving()
-        ledger.withLock { ledger in
+        change { ledger, leaving in
             for shard in shards { leaving.table.append(shard.table.withLock { $0.takeAll() }) }
             leaving.responses = ledger.removeAll()
-            leaving.isTrimDue = ledger.takeTrimDue()
         }
-        release(&leaving)
     }
 
     // MARK: - Budget
@@ -250,15 +240,12 @@ public final class MemoryTier: Sendable {
         if mayTrim, bytes >= ExactStorage.mappingThreshold, ledger.withLock({ $0.isTrimOverdue }) {
             trimAllocator()
         }
-        var leaving = Leaving()
-        let isReserved = ledger.withLock { ledger in
+        return change { ledger, leaving in
             guard ledger.fillBytes + bytes <= ledger.usableBytes / 2 else { return false }
             evict(&ledger, toFit: bytes, &leaving)
             ledger.reserve(bytes)
             return true
         }
-        release(&leaving)
-        return isReserved
     }
 
     /// Gives back what a successful `reserveFill` charged, for a fill that is not inserted.
@@ -269,12 +256,10 @@ public final class MemoryTier: Sendable {
     /// Changes the budget, evicting down to it.
     public func setBudget(_ bytes: Int64) {
         precondition(bytes >= 0)
-        var leaving = Leaving()
-        ledger.withLock { ledger in
+        change { ledger, leaving in
             ledger.budgetBytes = Int(bytes)
             evict(&ledger, toFit: 0, &leaving)
         }
-        release(&leaving)
     }
 
     /// Takes what the heap holds beyond what is charged off the budget, evicting as needed.
@@ -283,12 +268,10 @@ public final class MemoryTier: Sendable {
     /// otherwise free; no account of single blocks can see it. A maintenance thread measures it (resident
     /// memory, less that at start, less `usedBytes`) after each `trimAllocator`, and sets it here.
     public func setOverhead(bytes: Int) {
-        var leaving = Leaving()
-        ledger.withLock { ledger in
+        change { ledger, leaving in
             ledger.overheadBytes = max(0, bytes)
             evict(&ledger, toFit: 0, &leaving)
         }
-        release(&leaving)
     }
 
     /// Accounts and counters of this moment.

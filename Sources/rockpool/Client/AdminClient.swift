@@ -22,12 +22,12 @@ struct AdminClient {
         }
         base = url
         if let tokenFile {
-            guard let text = Self.read(tokenFile) else {
+            guard let text = Self.token(in: tokenFile) else {
                 throw .unauthorized("token file \(Printable.text(tokenFile)): cannot be read")
             }
             token = text
         } else {
-            token = environment["ROCKPOOL_ADMIN_TOKEN"] ?? Self.read("./rockpool-cache/admin.token")
+            token = environment["ROCKPOOL_ADMIN_TOKEN"] ?? Self.token(in: "./rockpool-cache/admin.token")
         }
         if let token, !token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) {
             throw .unauthorized(
@@ -36,7 +36,8 @@ struct AdminClient {
         }
     }
 
-    private static func read(_ path: String) -> String? {
+    /// The token in a file; nil where it cannot be read.
+    static func token(in path: String) -> String? {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
     }

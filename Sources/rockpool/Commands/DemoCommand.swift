@@ -41,15 +41,14 @@ struct DemoCommand: AsyncParsableCommand {
         let adminHost = configuration.admin.address.host
         service.onRunning = { ports, adminPort in
             let site = "http://\(address.host):\(ports.first ?? address.port)/"
-            let token = try? String(contentsOfFile: directory + "/admin.token", encoding: .utf8)
-            Terminal.say(Self.welcome(site, "http://\(adminHost):\(adminPort)", token ?? ""))
+            let token = AdminClient.token(in: directory + "/admin.token") ?? ""
+            Terminal.say(Self.welcome(site, "http://\(adminHost):\(adminPort)", token))
         }
         try await service.run()
         try await origin.shutdown()
     }
 
     private static func welcome(_ site: String, _ admin: String, _ token: String) -> String {
-        let token = token.trimmingCharacters(in: .whitespacesAndNewlines)
         let program = CommandLine.arguments.first ?? "rockpool"
         return """
 
