@@ -208,6 +208,10 @@ enum ConfigurationSchema {
             "sites[].rules[].cookies", .choice(["keep", "strip", "pass"]), default: "keep",
             "Leave cookies to the origin's fields, remove them both ways, or pass requests that have some."),
         SchemaKey(
+            "sites[].rules[].setCookie", .choice(["drop", "store"]), default: "drop",
+            "A response with Set-Cookie: stored on the lifetime that the origin gave it (drop), or as any other."
+        ),
+        SchemaKey(
             "sites[].rules[].response", .section, "Changes to what clients get: first remove, then set."),
         SchemaKey(
             "sites[].rules[].response.set", .fields(files: false), default: "{}", "Fields to set, by name."),

@@ -17,6 +17,7 @@ struct RuleReader {
         rule.maxLifetimeMilliseconds = section.duration("maxTTL")
         rule.query = section.query("query")
         rule.cookies = section.choice("cookies", as: CachingRules.Cookies.self)
+        rule.setCookie = section.choice("setCookie", as: CachingRules.SetCookie.self)
         rule.response = section.section("response").map { edits($0, control: true) }
         rule.request = section.section("request").map { edits($0, control: false) }
         rule.passes = section.choice("cache").map { $0 == "pass" }

@@ -8,8 +8,12 @@ import NIOCore
 /// Answers that need no pull, or end one: from the store, and the node's own.
 extension Exchange {
     /// Serves `stored`: whole, a range of it, or 304.
-    func serve(_ stored: StoredResponse, as kind: StoredAnswerKind, outcome: RequestOutcome, reason: Reason?)
-    {
+    ///
+    /// - Parameter cookies: Set-Cookie lines that are this client's and are not stored.
+    func serve(
+        _ stored: StoredResponse, as kind: StoredAnswerKind, outcome: RequestOutcome, reason: Reason?,
+        cookies: FieldSection? = nil
+    ) {
         let now = context.wallNow()
         partTags = stored.tags
         record.set(outcome, reason)
@@ -18,15 +22,15 @@ extension Exchange {
         let length = Int64(stored.body.count)
         let shape = Representation.shape(
             for: request, status: stored.metadata.status, fields: stored.fields, length: length)
-        if case .whole = shape, request.rules.isPlain {
+        if case .whole = shape, request.rules.isPlain, cookies == nil {
             sendStored(stored, status, age)
             return
         }
         send(
             shape,
             of: Representation(
-                fields: stored.fields, status: stored.metadata.status, length: length, ageSeconds: age,
-                cacheStatus: status, source: Delivery.Source(stored)))
+                fields: stored.fields, cookies: cookies, status: stored.metadata.status, length: length,
+                ageSeconds: age, cacheStatus: status, source: Delivery.Source(stored)))
     }
 
     private func cacheStatus(

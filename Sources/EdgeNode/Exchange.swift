@@ -70,6 +70,8 @@ public final class Exchange: @unchecked Sendable {
     /// Where the log of purges stood before the store was last looked at for this request. Its pulls carry it: what
     /// they validate, or are joined with, is no newer.
     var position: PurgePosition
+    /// How many pulls of the key there may be before this request waits for one of them.
+    var collapseWidth = 1
     /// The surrogate keys of the parts that are being sent.
     var partTags: [[UInt8]] = []
     var record: AccessRecord
@@ -195,13 +197,19 @@ public final class Exchange: @unchecked Sendable {
         case .streaming, .complete, .failed:
             guard let head = view.head else { return }
             staleTimer?.cancel()
-            if !isLeader, !head.isReusable || !(head.secondaryKey?.matches(request.head.fields) ?? true) {
+            let isSelected = head.secondaryKey?.matches(request.head.fields) ?? true
+            let isShared = head.isShared && isSelected && !request.hasCredentials
+            if !isLeader, !isShared, !head.isReusable || !isSelected {
                 fill.detach(self)
+                if head.response.status >= 400, head.refusal != nil {
+                    context.continueAfterError(self)
+                    return
+                }
                 // RFC 9111 4: what may not be reused for this request sends it to a pull of its own.
                 context.continueAlone(self, mayCollapse: head.isReusable)
                 return
             }
-            if !isLeader, !view.isKeeping, case .streaming = view.phase, head.hasBody {
+            if !isLeader, !isShared, !view.isKeeping, case .streaming = view.phase, head.hasBody {
                 // What is not kept is held for one reader: with more, the slowest would set the pace.
                 fill.detach(self)
                 context.continueAlone(self, mayCollapse: false)
@@ -235,7 +243,7 @@ public final class Exchange: @unchecked Sendable {
 
     private func serve(_ answer: FillAnswer, isLeader: Bool) {
         switch answer {
-        case .revalidated(let stored):
+        case .revalidated(let stored, let cookies):
             // A follower shares a validation only where the result may be reused without another (no-cache).
             if !isLeader, !Reuse.isPlainlyFresh(stored.metadata, now: context.wallNow()) {
                 context.continueAlone(self, mayCollapse: false)
@@ -247,7 +255,9 @@ public final class Exchange: @unchecked Sendable {
                 return
             }
             let forwarded = ForwardOutcome(status: 304, isStored: true, isCollapsed: !isLeader)
-            serve(stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated)
+            serve(
+                stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated,
+                cookies: isLeader ? cookies : nil)
         case .stale(let stored, let reason, let status):
             record.originStatus = status
             guard request.missing(in: stored) == nil else {
@@ -378,9 +388,9 @@ public final class Exchange: @unchecked Sendable {
         let head = answer.head
         var writer = HeadWriter(status: head.response.status, reason: head.response.reason)
         var fields = answer.fields
-        request.rules.edit(&fields)
+        request.rules.edit(&fields, now: context.wallNow())
         writer.append(fields)
-        if head.metadata != nil, head.initialAgeSeconds > 0 {
+        if head.metadata != nil, head.initialAgeSeconds > 0, !request.rules.ownsLifetime {
             writer.append(.age, decimal: Int(head.initialAgeSeconds))
         }
         writer.append(answer.cacheStatus)

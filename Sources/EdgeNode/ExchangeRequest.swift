@@ -31,6 +31,12 @@ struct ExchangeRequest {
     let started: MonotonicTime
 
     var scheme: StaticString { isTLS ? "https" : "http" }
+
+    /// Whether the origin gets something with it by which it could tell one visitor from another.
+    var hasCredentials: Bool {
+        head.names.contains(.authorization)
+            || (head.names.contains(.cookie) && rules.caching.cookies != .strip)
+    }
 }
 
 /// How a request went forward and what came of it, for Cache-Status.
@@ -58,7 +64,7 @@ struct FillResponse {
 
     func representation(length: Int64, source: Delivery.Source) -> Representation {
         Representation(
-            fields: fields, status: 200, length: length,
+            fields: fields, cookies: nil, status: 200, length: length,
             ageSeconds: head.initialAgeSeconds > 0 ? head.initialAgeSeconds : nil,
             cacheStatus: cacheStatus, source: source)
     }

@@ -167,7 +167,9 @@ public final class LoopContext {
         writeKey(head, authority, isTLS, rules.query)
         let request = ExchangeRequest(
             head: head, client: client, isTLS: isTLS, site: site ?? Site.none, rules: rules,
-            traits: RequestTraits(head: head, honoursClient: rules.caching.honoursClient),
+            traits: RequestTraits(
+                head: head, honoursClient: rules.caching.honoursClient,
+                stripsCookies: rules.caching.cookies == .strip),
             key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic())
         let exchange = Exchange(context: self, delegate: delegate, request: request)
         attach(exchange)
@@ -272,16 +274,18 @@ public final class LoopContext {
         }
     }
 
-    private func place(_ exchange: Exchange, _ purpose: PullPurpose, _ hint: VaryRule?)
-        -> RequestCollapser.Place
-    {
+    /// - Parameter isBehind: the pull is nobody's own, so it is a GET whatever the request is.
+    private func place(
+        _ exchange: Exchange, _ purpose: PullPurpose, _ hint: VaryRule?, isBehind: Bool = false
+    ) -> RequestCollapser.Place {
         let request = exchange.request
         return node.collapser.join(
-            request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose)
+            request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose),
+            width: isBehind ? 1 : exchange.collapseWidth
         ) {
             let current = node.select(request, loaded: nil).stored
             if purpose != .wholeMiss, let current, current !== purpose.stored { return nil }
-            return Fill(plan: plan(exchange, purpose), node: node)
+            return Fill(plan: plan(exchange, purpose, isBehind: isBehind), node: node)
         }
     }
 
@@ -294,7 +298,19 @@ public final class LoopContext {
 
     /// One pull that no client waits for, unless one is under way.
     private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
-        if case .leader(let fill) = place(exchange, .validate(stored), hint) { fill.start() }
+        let place = place(exchange, .validate(stored), hint, isBehind: true)
+        if case .leader(let fill) = place { fill.start() }
+    }
+
+    /// How many pulls of a key there are at a time while its answers are errors that nobody may share.
+    static let errorWidth = 8
+
+    /// What a follower waited for is an error that is not for it: those who waited go a few at a time, or an origin
+    /// that cannot cope would get them all at once.
+    func continueAfterError(_ exchange: Exchange) {
+        counters.followersReleased.add(1)
+        exchange.collapseWidth = Self.errorWidth
+        decide(exchange)
     }
 
     /// A follower was released (RFC 9111 4): to a pull of its own, or to one that selects its variant.
@@ -324,7 +340,9 @@ public final class LoopContext {
                     request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
             }
         }
-        if request.head.method == .post, let authority = request.head.authority, !request.rules.caching.passes
+        // A POST goes on with all its fields, so only one that had nothing to shape its answer speaks for later GETs.
+        if request.head.method == .post, let authority = request.head.authority,
+            !request.rules.caching.passes, !plan.hasCredentials
         {
             let target = (
                 request.scheme, Array(authority), Array(request.head.path),
@@ -339,7 +357,7 @@ public final class LoopContext {
         exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
     }
 
-    func plan(_ exchange: Exchange, _ purpose: PullPurpose) -> FillPlan {
+    func plan(_ exchange: Exchange, _ purpose: PullPurpose, isBehind: Bool = false) -> FillPlan {
         let request = exchange.request
         let head = request.head
         let rules = request.rules
@@ -350,7 +368,8 @@ public final class LoopContext {
             nodeID: node.nodeID, clientAddress: request.client.text, scheme: request.scheme, host: host,
             isCacheable: isCacheable, cookies: rules.caching.cookies, set: rules.requestEdits.set,
             remove: rules.requestEdits.remove)
-        context.isHead = head.method == .head
+        let isHead = head.method == .head && !isBehind
+        context.isHead = isHead
         var fields = ForwardedFields.rewriteRequest(head: head, context: context)
         fields.remove(.host)
         fields.remove(.contentLength)
@@ -374,14 +393,15 @@ public final class LoopContext {
             case .chunked: .chunked
             }
         let pull = PullRequest(
-            origin: request.site.originName, method: Array(head.methodBytes), isHead: head.method == .head,
+            origin: request.site.originName, method: isBehind ? Array("GET".utf8) : Array(head.methodBytes),
+            isHead: isHead,
             isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
             fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
         return FillPlan(
             kind: isCacheable ? .cacheable : .pass, key: request.key, keyText: request.keyText,
             requestFields: head.fields,
-            traits: request.traits,
-            isHead: head.method == .head, rules: rules.caching, origin: request.site.originName,
+            traits: isBehind ? RequestTraits(getFrom: request.traits) : request.traits,
+            isHead: isHead, rules: rules.caching, origin: request.site.originName,
             position: exchange.position,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,

@@ -94,6 +94,9 @@ extension Node {
         if let (forward, reason) = Self.passReason(request) {
             return .pass(forward, reason, candidate: nil)
         }
+        if Preconditions.mustForward(head.fields) {
+            return conditionalStep(request, loaded: loaded, isPurged: isPurged, now: now)
+        }
         let selection = select(request, loaded: loaded)
         let isAlone = marks.isHitForMiss(request.key, now: request.started)
         guard let stored = selection.stored else {
@@ -101,16 +104,22 @@ extension Node {
                 return .load(isPurged: selection.isPurged)
             }
             if request.traits.onlyIfCached { return Self.onlyIfCached("only-if-cached and not stored") }
+            let isWithdrawn = marks.isWithdrawn(request.key, isTrial: isTrial)
             let (forward, reason): (CacheStatus.Forward, Reason) =
                 selection.hint != nil
-                ? (.varyMiss, .variantNotStored)
-                : (.uriMiss, isPurged || selection.isPurged ? .purged : .notStored)
+                ? (.varyMiss, isWithdrawn ? .withdrawn : .variantNotStored)
+                : (
+                    .uriMiss,
+                    isPurged || selection.isPurged ? .purged : isWithdrawn ? .withdrawn : .notStored
+                )
             if head.method == .head { return .pass(forward, reason, candidate: nil) }
+            if RangeAsk.isWasteful(head.fields) { return .pass(forward, .range, candidate: nil) }
             guard isAlone else { return .miss(forward, reason, hint: selection.hint, isAlone: false) }
             // A range is pulled all the same: were it passed on, no range would ever be kept and end the mark.
             return Preconditions.hasConditions(head.fields)
-                ? .pass(forward, .hitForMiss, candidate: nil)
-                : .miss(forward, .hitForMiss, hint: selection.hint, isAlone: true)
+                ? .pass(forward, isWithdrawn ? reason : .hitForMiss, candidate: nil)
+                : .miss(
+                    forward, isWithdrawn ? reason : .hitForMiss, hint: selection.hint, isAlone: true)
         }
         let ask = request.missing(in: stored)
         let decision = Reuse.decide(
@@ -119,7 +128,10 @@ extension Node {
         let reason: Reason
         switch decision {
         case .fresh:
-            if let ask { return .complete(stored, ask) }
+            if let ask {
+                return request.isWasteful(of: stored)
+                    ? .pass(.partial, .range, candidate: nil) : .complete(stored, ask)
+            }
             return .serve(stored, .hit, .fresh, hint: selection.hint, behind: .nothing)
         case .staleWhileRevalidate where ask == nil:
             return .serve(stored, .stale, .staleWhileRevalidate, hint: selection.hint, behind: .refresh)
@@ -148,8 +160,28 @@ extension Node {
             return (.bypass, .cookiePass)
         }
         if head.framing != .none { return (.bypass, .method) }
-        if Preconditions.mustForward(head.fields) { return (.request, .precondition) }
         return nil
+    }
+
+    /// A request with If-Match or If-Unmodified-Since speaks of the origin's own state and goes there (RFC 9111 4.3.2),
+    /// but for a range of what is stored and fresh and satisfies it: a download that a browser resumes.
+    private func conditionalStep(
+        _ request: ExchangeRequest, loaded: [StoredResponse]?, isPurged: Bool, now: WallTime
+    ) -> NextStep {
+        let pass = NextStep.pass(.request, .precondition, candidate: nil)
+        guard request.head.method == .get, request.head.names.contains(.range) else { return pass }
+        let selection = select(request, loaded: loaded)
+        guard let stored = selection.stored else {
+            guard loaded == nil, store.disk?.mayHold(request.key) == true else { return pass }
+            return .load(isPurged: isPurged || selection.isPurged)
+        }
+        let decision = Reuse.decide(
+            stored.metadata, request: request.traits, rules: request.rules.caching, now: now,
+            softPurgedAt: store.softPurgedAt(stored))
+        guard decision == .fresh, request.missing(in: stored) == nil,
+            Preconditions.isSatisfied(request: request.head.fields, stored: stored.fields)
+        else { return pass }
+        return .serve(stored, .hit, .fresh, hint: selection.hint, behind: .nothing)
     }
 
     /// The stored response that the request selects: from memory, or else from what was read from disk.
@@ -210,6 +242,16 @@ extension Node {
 }
 
 extension ExchangeRequest {
+    /// Whether the ranges lie so far apart in what is missing of `stored` that they had better go to the origin as they
+    /// are.
+    func isWasteful(of stored: StoredResponse) -> Bool {
+        guard case .sparse(let body) = stored.body else { return false }
+        return RangeAsk.isWasteful(head.fields) { range in
+            let within = range.clamped(to: 0..<body.completeLength)
+            return !within.isEmpty && body.hole(in: within) != nil
+        }
+    }
+
     /// The first bytes that an answer to the request lacks in `stored`; nil where it can be given without a pull.
     func missing(in stored: StoredResponse) -> RangeAsk? {
         guard case .sparse(let body) = stored.body, head.method == .get else { return nil }

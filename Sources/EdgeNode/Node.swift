@@ -254,10 +254,37 @@ public final class Node: Sendable {
         plan: FillPlan
     ) -> StoredResponse {
         let tags = SurrogateKey.tags(answer.fields)
+        // Another Vary than before: what selects it from now on is what this request had of those fields.
+        let rule = VaryRule.parse(fields)
+        let secondaryKey =
+            rule == VaryRule.parse(stored.fields)
+            ? stored.secondaryKey
+            : rule.map { SecondaryKey(rule: $0, request: plan.requestFields, response: fields) }
         return stored.freshened(
             metadata: metadata, fields: fields.compacted(),
             head: Self.storedHead(metadata.status, [], fields, stored.body.count),
-            tags: tags.isEmpty ? nil : tags, pulledAt: plan.position)
+            secondaryKey: secondaryKey, tags: tags.isEmpty ? nil : tags, pulledAt: plan.position)
+    }
+
+    /// Takes back what a pull's request selects, and all variants where its answer names no Vary (RFC 9111 4.1):
+    /// neither staleness nor an outage brings it back. What a pull brought that began later stays.
+    func withdraw(_ plan: FillPlan, hasVary: Bool, requestTime: WallTime) {
+        var selected: [StoredResponse] = []
+        switch store.memory.lookup(plan.key) {
+        case .none: break
+        case .single(let stored): selected = [stored]
+        case .variants(let variants): selected = variants
+        }
+        let isAnyNewer = selected.contains { $0.metadata.responseTime > requestTime }
+        if let stored = plan.stored, !selected.contains(where: { $0 === stored }) { selected.append(stored) }
+        selected.removeAll { stored in
+            stored.metadata.responseTime > requestTime
+                || (hasVary && !(stored.secondaryKey?.matches(plan.requestFields) ?? true))
+        }
+        let isAllOfKey = !hasVary && !isAnyNewer
+        guard !selected.isEmpty || (isAllOfKey && store.disk?.mayHold(plan.key) == true) else { return }
+        if isAllOfKey { store.remove(plan.key) } else { for stored in selected { store.remove(stored) } }
+        marks.markWithdrawn(plan.key)
     }
 
     /// Whether `stored` may answer although the origin failed. A response that was purged may not.
@@ -285,9 +312,9 @@ public final class Node: Sendable {
         return writer.bytes
     }
 
-    /// What a passed response changes in the store: a HEAD freshens or invalidates (RFC 9111 4.3.5), a successful
+    /// What a passed response changes in the store: a HEAD freshens, or makes stale (RFC 9111 4.3.5), a successful
     /// unsafe request invalidates (4.4).
-    func settlePass(_ plan: FillPlan, _ head: ResponseHead) {
+    func settlePass(_ plan: FillPlan, _ head: ResponseHead, requestTime: WallTime) {
         if let keys = plan.invalidates?(head) {
             for key in keys {
                 store.remove(key)
@@ -300,21 +327,45 @@ public final class Node: Sendable {
             status: head.status)
         {
         case .none: break
-        case .invalidate: store.remove(stored)
-        case .freshen:
-            let now = SystemClock.wall()
-            let merged = Validation.freshen(stored: stored.fields, from: head.fields)
-            let verdict = Storability.decide(
-                request: RequestTraits(getFrom: plan.traits),
-                response: ResponseHead(status: 200, fields: merged),
-                rules: plan.rules, requestTime: now, responseTime: now)
-            guard case .storable(let metadata) = verdict else { return }
-            let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
-            let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
-            store.replace(
-                stored, with: freshened(stored, metadata: metadata, fields: fields, by: head, plan: plan),
-                isRefresh: true)
+        case .invalidate: makeStale(stored)
+        case .freshen: freshen(stored, fromHead: head, plan, requestTime: requestTime)
         }
+    }
+
+    /// A HEAD told that the origin has another representation by now: the next GET asks for it.
+    private func makeStale(_ stored: StoredResponse) {
+        var metadata = stored.metadata
+        let age = metadata.currentAgeMilliseconds(at: SystemClock.wall())
+        metadata.freshnessLifetimeMilliseconds = min(metadata.freshnessLifetimeMilliseconds, age)
+        let stale = stored.freshened(
+            metadata: metadata, fields: stored.fields, head: stored.head, secondaryKey: stored.secondaryKey,
+            pulledAt: stored.pulledAt)
+        store.replace(stored, with: stale, isRefresh: true)
+    }
+
+    private func freshen(
+        _ stored: StoredResponse, fromHead head: ResponseHead, _ plan: FillPlan, requestTime: WallTime
+    ) {
+        let now = SystemClock.wall()
+        let received = ResponseFields.forStorage(head.fields, drop: [], status: 200, receivedAt: now)
+        let merged = Validation.freshen(stored: stored.fields, fromHead: received)
+        guard Validation.isWithinLimits(merged) else { return }
+        var judged = merged
+        if let age = head.fields.first(.age) { judged.append(.age, age) }
+        // The stored response was made for nobody in particular.
+        var traits = RequestTraits(getFrom: plan.traits)
+        traits.hasCookie = false
+        let verdict = Storability.decide(
+            request: traits, response: ResponseHead(status: 200, fields: judged),
+            rules: plan.rules, requestTime: requestTime, responseTime: now)
+        guard case .storable(let metadata) = verdict else { return }
+        let drop = Storability.fieldsToDrop(response: ResponseHead(status: 200, fields: merged))
+        let fields = ResponseFields.forStorage(merged, drop: drop, status: 200, receivedAt: now)
+        let fresh = stored.freshened(
+            metadata: metadata, fields: fields.compacted(),
+            head: Self.storedHead(metadata.status, [], fields, stored.body.count),
+            secondaryKey: stored.secondaryKey, pulledAt: plan.position)
+        store.replace(stored, with: fresh, isRefresh: true)
     }
 }
 

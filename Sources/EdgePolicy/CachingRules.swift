@@ -11,6 +11,14 @@ public struct CachingRules: Sendable, Equatable {
         case pass
     }
 
+    /// What becomes of a response with Set-Cookie.
+    public enum SetCookie: String, Sendable, CaseIterable {
+        /// Stored on the origin's explicit lifetime alone: no guess and no rule hands one visitor's cookie to others.
+        case drop
+        /// Stored as any other response is.
+        case store
+    }
+
     /// A lifetime for responses to which the origin gave none, by status, in milliseconds.
     public struct Lifetimes: Sendable, Equatable {
         /// For 200, 203, 301 and 308.
@@ -49,6 +57,7 @@ public struct CachingRules: Sendable, Equatable {
     /// A cap on every freshness lifetime, in milliseconds.
     public var maxLifetimeMilliseconds: Int64?
     public var cookies = Cookies.keep
+    public var setCookie = SetCookie.drop
     /// `cache: pass`: neither looked up nor stored.
     public var passes = false
     public var stale = Stale()
@@ -60,4 +69,13 @@ public struct CachingRules: Sendable, Equatable {
     public var lifetimeRuleLine = 0
 
     public init() {}
+
+    /// These rules without any lifetime of their own making.
+    var withoutLifetimes: CachingRules {
+        var rules = self
+        rules.lifetimes = Lifetimes()
+        rules.overridesOrigin = false
+        rules.lifetimeRuleLine = 0
+        return rules
+    }
 }

@@ -31,6 +31,35 @@ public enum Freshness {
         }
     }
 
+    /// Whether a heuristic lifetime may be guessed for the answer to `request`. Not where the request said who
+    /// sent it: what is made for one visitor has a Last-Modified too. To a request with Cookie, only what pages are
+    /// made of and everybody gets alike: images, fonts, sound, video, style sheets and scripts.
+    static func permitsGuess(_ request: RequestTraits, _ response: ResponseHead) -> Bool {
+        if request.hasAuthorization { return false }
+        return !request.hasCookie || isSharedByNature(response.fields.first(.contentType))
+    }
+
+    /// Whether a media type is one that visitors share: nobody's page.
+    static func isSharedByNature(_ contentType: ArraySlice<UInt8>?) -> Bool {
+        guard let contentType else { return false }
+        let type = Octet.trim(contentType.prefix { $0 != Octet.semicolon }).map(Octet.lower)
+        let families = ["image/", "font/", "audio/", "video/", "application/font-", "application/x-font-"]
+        if families.contains(where: { type.starts(with: $0.utf8) }) { return true }
+        let types = [
+            "text/css", "text/javascript", "text/ecmascript", "application/javascript",
+            "application/x-javascript", "application/ecmascript", "application/vnd.ms-fontobject",
+        ]
+        return types.contains { type.elementsEqual($0.utf8) }
+    }
+
+    /// Whether these fields by themselves give a lifetime above zero (RFC 9111 4.2.1, without rule or guess).
+    public static func isExplicit(_ fields: FieldSection, responseTime: WallTime) -> Bool {
+        let lifetime = lifetime(
+            of: ResponseHead(status: 200, fields: fields), directives: ResponseDirectives(fields),
+            rules: CachingRules(), responseTime: responseTime, permitsGuess: false)
+        return lifetime.milliseconds > 0 && lifetime.source.isExplicit
+    }
+
     /// The freshness lifetime of `response`, the rules and their cap included.
     ///
     /// In this order: a rule that overrides, s-maxage, max-age, Expires, a rule that fills the gap,
@@ -43,10 +72,12 @@ public enum Freshness {
             responseTime: responseTime)
     }
 
+    /// - Parameter permitsGuess: whether a heuristic lifetime may be given at all.
     static func lifetime(
-        of response: ResponseHead, directives: ResponseDirectives, rules: CachingRules, responseTime: WallTime
+        of response: ResponseHead, directives: ResponseDirectives, rules: CachingRules, responseTime: WallTime,
+        permitsGuess: Bool = true
     ) -> Lifetime {
-        var lifetime = uncappedLifetime(response, directives, rules, responseTime)
+        var lifetime = uncappedLifetime(response, directives, rules, responseTime, permitsGuess)
         lifetime.milliseconds = min(max(0, lifetime.milliseconds), maxMilliseconds)
         if let cap = rules.maxLifetimeMilliseconds {
             lifetime.milliseconds = min(lifetime.milliseconds, max(0, cap))
@@ -56,7 +87,7 @@ public enum Freshness {
 
     private static func uncappedLifetime(
         _ response: ResponseHead, _ directives: ResponseDirectives, _ rules: CachingRules,
-        _ responseTime: WallTime
+        _ responseTime: WallTime, _ permitsGuess: Bool
     ) -> Lifetime {
         let rule = rules.lifetimes.milliseconds(for: response.status)
         if rules.overridesOrigin, let rule { return Lifetime(milliseconds: rule, source: .rule) }
@@ -78,7 +109,9 @@ public enum Freshness {
             return Lifetime(milliseconds: expires.map { ($0 - date) * 1000 } ?? 0, source: .expires)
         }
         if let rule { return Lifetime(milliseconds: rule, source: .rule) }
-        if let guess = heuristicMilliseconds(response, directives, date: date, responseTime: responseTime) {
+        if permitsGuess,
+            let guess = heuristicMilliseconds(response, directives, date: date, responseTime: responseTime)
+        {
             return Lifetime(milliseconds: guess, source: .heuristic)
         }
         return Lifetime(milliseconds: 0, source: .none)

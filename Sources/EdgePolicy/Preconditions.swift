@@ -32,6 +32,32 @@ public enum Preconditions {
         return false
     }
 
+    /// Whether a stored response satisfies the If-Match, or else the If-Unmodified-Since, of a request (RFC 9110
+    /// 13.1.1, 13.1.4, 13.2.2): then a range of it is what the origin would send, and a download goes on from here.
+    /// Anything but a clear yes is the origin's to judge.
+    public static func isSatisfied(request: FieldSection, stored: FieldSection) -> Bool {
+        if request.contains(.ifMatch) { return matchHolds(request, stored) }
+        guard let since = onlyDate(request, .ifUnmodifiedSince), let text = stored.first(.lastModified),
+            let modified = HTTPDate.parse(text)
+        else { return false }
+        return modified <= since
+    }
+
+    /// The strong comparison (RFC 9110 13.1.1).
+    private static func matchHolds(_ request: FieldSection, _ stored: FieldSection) -> Bool {
+        let lines = request.all(.ifMatch)
+        if lines.count == 1, lines[0].elementsEqual([UInt8(ascii: "*")]) { return true }
+        guard let etag = stored.first(.etag).flatMap({ EntityTag($0) }) else { return false }
+        var isFound = false
+        for line in lines where !isFound {
+            EntityTag.forEach(in: line) {
+                isFound = $0.stronglyMatches(etag)
+                return !isFound
+            }
+        }
+        return isFound
+    }
+
     /// Evaluates If-None-Match, else If-Modified-Since, against a stored response that could be served.
     ///
     /// - Parameters:

@@ -37,6 +37,39 @@ public enum RangeAsk: Sendable, Equatable {
         }
     }
 
+    /// How many bytes more than it wants a request may cost the origin: what lies in the same blocks.
+    public static let largestSurplusBytes = 4 * blockBytes
+
+    /// Whether pulling the blocks of a request's ranges brings so much more than was asked for that its Range had
+    /// better go to the origin as it is: a few bytes here and there of something large.
+    ///
+    /// - Parameter isMissing: whether a byte range of the representation is not stored; nil where nothing is.
+    public static func isWasteful(
+        _ request: FieldSection, isMissing: ((Range<Int64>) -> Bool)? = nil
+    ) -> Bool {
+        guard request.lines.count(where: { $0.name == .range }) == 1, let value = request.first(.range),
+            case .ranges(let specs) = RangeSpecifier.parse(value), specs.count > 1
+        else { return false }
+        var wanted: [Range<Int64>] = []
+        for case .from(let start, .some(let last)) in specs where last < PartialContent.largestLength {
+            let range = start..<last + 1
+            if isMissing?(range) ?? true { wanted.append(range) }
+        }
+        let blocks = wanted.map { aligned(down: $0.lowerBound)..<aligned(down: $0.upperBound - 1) + blockBytes }
+        return length(of: blocks) - length(of: wanted) > largestSurplusBytes
+    }
+
+    /// How many bytes lie in any of `ranges`.
+    private static func length(of ranges: [Range<Int64>]) -> Int64 {
+        var end: Int64 = 0
+        var total: Int64 = 0
+        for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) where range.upperBound > end {
+            total += range.upperBound - max(end, range.lowerBound)
+            end = range.upperBound
+        }
+        return total
+    }
+
     /// What to ask for of the hole `hole` in what is stored, for a reader who wants `wanted` of it.
     ///
     /// - Parameters:

@@ -22,6 +22,7 @@ public enum Reason: String, Sendable, CaseIterable {
     case precondition
     case softPurged = "soft-purged"
     case purged
+    case withdrawn
     case rulePass = "rule-pass"
     case cookiePass = "cookie-pass"
     case method
@@ -31,6 +32,7 @@ public enum Reason: String, Sendable, CaseIterable {
     case noStore = "no-store"
     case `private`
     case authorization
+    case setCookie = "set-cookie"
     case noFreshness = "no-freshness"
     case zeroLifetime = "zero-lifetime"
     case statusNotStorable = "status-not-storable"

@@ -4,6 +4,8 @@ import EdgeHTTP
 public struct RequestTraits: Sendable, Equatable {
     public var method: Method
     public var hasAuthorization: Bool
+    /// Whether the origin gets the request's Cookie, so that the answer may be one visitor's.
+    public var hasCookie = false
     /// The client's `max-age` (RFC 9111 5.2.1.1), in milliseconds.
     public var maxAge: Int64?
     /// The client's `max-stale` (RFC 9111 5.2.1.2), in milliseconds; `Int64.max` where it names no limit.
@@ -22,8 +24,11 @@ public struct RequestTraits: Sendable, Equatable {
 
     /// The traits of `head`. Where `honoursClient` is false no directive of the client is read: any
     /// client could otherwise send every request to the origin.
-    public init(head: RequestHead, honoursClient: Bool) {
+    ///
+    /// - Parameter stripsCookies: whether a rule keeps the request's Cookie from the origin.
+    public init(head: RequestHead, honoursClient: Bool, stripsCookies: Bool = false) {
         self.init(method: head.method, hasAuthorization: head.fields.contains(.authorization))
+        hasCookie = !stripsCookies && head.fields.contains(.cookie)
         if honoursClient { readDirectives(head.fields) }
     }
 

@@ -39,8 +39,10 @@ public enum StalePolicy {
         var windows = Windows()
         guard !forbidsStale(stored, rules: rules) else { return windows }
         windows.whileRevalidateMilliseconds = whileRevalidateMilliseconds(stored, rules: rules)
-        windows.ifErrorMilliseconds = ifErrorMilliseconds(stored, rules: rules) ?? 0
-        windows.ifUnreachableMilliseconds = ifUnreachableMilliseconds(stored, rules: rules)
+        if !isError(stored) { windows.ifErrorMilliseconds = ifErrorMilliseconds(stored, rules: rules) ?? 0 }
+        if stored.status < 500 {
+            windows.ifUnreachableMilliseconds = ifUnreachableMilliseconds(stored, rules: rules)
+        }
         return windows
     }
 
@@ -57,6 +59,11 @@ public enum StalePolicy {
     ) -> Verdict {
         let permission: (window: Int64?, reason: Reason) =
             switch failure {
+            // A stored error hides no newer answer, and a server error not even that there is none: it would
+            // outlive the outage that it tells of.
+            case .serverError where isError(stored), .slow where isError(stored),
+                .unreachable where stored.status >= 500:
+                (nil, .staleForbidden)
             case .unreachable: (ifUnreachableMilliseconds(stored, rules: rules), .staleIfUnreachable)
             case .serverError(500), .serverError(502), .serverError(503), .serverError(504):
                 (ifErrorMilliseconds(stored, rules: rules), .staleIfError)
@@ -90,6 +97,8 @@ public enum StalePolicy {
         return false
     }
 
+    private static func isError(_ stored: StoredMetadata) -> Bool { stored.status >= 400 }
+
     /// RFC 9111 4.2.4 and 5.2.2: directives that no permission lifts, but for s-maxage where the site
     /// says so.
     static func forbidsStale(_ stored: StoredMetadata, rules: CachingRules) -> Bool {
@@ -98,10 +107,11 @@ public enum StalePolicy {
     }
 
     /// The site's window is for responses that had a lifetime; with none at all it would become a default
-    /// lifetime.
+    /// lifetime. Nor is it for server errors, which would be seen when the outage is over.
     static func whileRevalidateMilliseconds(_ stored: StoredMetadata, rules: CachingRules) -> Int64 {
         if let origin = stored.staleWhileRevalidateMilliseconds { return origin }
-        return stored.freshnessSource == .none ? 0 : rules.stale.whileRevalidateMilliseconds ?? 0
+        if stored.freshnessSource == .none || stored.status >= 500 { return 0 }
+        return rules.stale.whileRevalidateMilliseconds ?? 0
     }
 
     private static func ifErrorMilliseconds(_ stored: StoredMetadata, rules: CachingRules) -> Int64? {

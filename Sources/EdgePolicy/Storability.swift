@@ -15,6 +15,9 @@ public enum Storability {
         responseTime: WallTime
     ) -> Verdict {
         if let reason = ruledOut(request, response.status, rules) { return .notStorable(reason) }
+        let setsCookie = rules.setCookie == .drop && response.fields.contains(.setCookie)
+        // Of a response that sets a cookie the origin's own word counts and nobody else's.
+        let rules = setsCookie ? rules.withoutLifetimes : rules
         let said = ResponseDirectives(response.fields)
         let isOverridden = overridesOrigin(rules, status: response.status)
         if !isOverridden {
@@ -34,7 +37,18 @@ public enum Storability {
 
         let directives = isOverridden ? ResponseDirectives() : said
         let lifetime = Freshness.lifetime(
-            of: response, directives: directives, rules: rules, responseTime: responseTime)
+            of: response, directives: directives, rules: rules, responseTime: responseTime,
+            permitsGuess: Freshness.permitsGuess(request, response))
+        if setsCookie, !lifetime.source.isExplicit || lifetime.milliseconds == 0 || said.noCache {
+            return .notStorable(.setCookie)
+        }
+        // Without a word from the origin, what a visitor with cookies got may be that visitor's page: kept for
+        // validation, an outage would show it to everybody.
+        if lifetime.source == .none, !directives.noCache, request.hasCookie, !directives.isPublic,
+            !Freshness.isSharedByNature(response.fields.first(.contentType))
+        {
+            return .notStorable(.noFreshness)
+        }
         var flags = flags(directives, response.fields)
         if vary != nil { flags.insert(.hasVary) }
         if lifetime.source == .heuristic { flags.insert(.heuristic) }

@@ -10,6 +10,14 @@ public enum FreshnessSource: String, Sendable, CaseIterable {
     case rule
     /// Nothing gave one: the lifetime is zero.
     case none
+
+    /// Whether the origin itself said it (RFC 9111 4.2.1).
+    public var isExplicit: Bool {
+        switch self {
+        case .cdnCacheControl, .sMaxage, .maxAge, .expires: true
+        case .heuristic, .rule, .none: false
+        }
+    }
 }
 
 /// What reuse has to know about a stored response: worked out once when it is stored or freshened, so

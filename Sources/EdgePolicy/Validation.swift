@@ -68,9 +68,46 @@ public enum Validation {
     /// don't count, and what is never stored is not stored here. Age belongs to the age calculation, which
     /// reads the 304 itself. A stored weak entity-tag stays weak. The 304 should have passed
     /// ``ResponseFields/forStorage(_:drop:status:receivedAt:)``, which adds the Date that it may lack.
-    public static func freshen(stored: FieldSection, from notModified: FieldSection) -> FieldSection {
+    ///
+    /// - Parameter keepsCookies: whether Set-Cookie of the update is for the store as well. Whose request the 304
+    ///   answers gets it in any case; others only where the 304 gives a lifetime of its own.
+    public static func freshen(
+        stored: FieldSection, from notModified: FieldSection, keepsCookies: Bool = true
+    ) -> FieldSection {
         var update = notModified
         HopByHop.strip(&update)
+        if !keepsCookies { update.remove(.setCookie) }
+        return merge(update, into: stored)
+    }
+
+    /// The stored fields, updated from a 200 to HEAD that was proved to speak of the same representation (RFC 9111
+    /// 4.3.5): how long it is fresh and nothing else. What else a HEAD's answer says may be of that request's making.
+    public static func freshen(stored: FieldSection, fromHead head: FieldSection) -> FieldSection {
+        var update = head
+        HopByHop.strip(&update)
+        update.removeAll { _, line in
+            switch line.name {
+            case .cacheControl, .cdnCacheControl, .expires, .date: false
+            default: true
+            }
+        }
+        return merge(update, into: stored)
+    }
+
+    /// Whether fields that were put together from several answers are no more than a single one may bring. An origin
+    /// that sends new names in each 304 would else make a head that no client reads.
+    public static func isWithinLimits(_ merged: FieldSection) -> Bool {
+        guard merged.count <= ResponseHeadParser.maxFields else { return false }
+        var bytes = 0
+        for line in merged.lines { bytes += line.nameRange.count + line.valueRange.count + 4 }
+        return bytes <= maxMergedBytes
+    }
+
+    /// What clients are known to read: half of what curl takes, twice of what an answer of nginx has.
+    static let maxMergedBytes = 64 * 1024
+
+    private static func merge(_ update: FieldSection, into stored: FieldSection) -> FieldSection {
+        var update = update
         let storedTag = stored.first(.etag).flatMap { EntityTag($0) }
         update.removeAll { section, line in
             if line.name == .etag, storedTag?.isWeak == true { return true }

@@ -45,7 +45,10 @@ struct CaseRun {
         let asked = try prepare(step, origin)
         let prediction = try await Prediction(of: step, by: node.node, dates)
         let response = try await send(step.request, node)
-        if step.behind == true { try await origin.waitForAnswers(count: before + asked) }
+        if step.behind == true {
+            try await origin.waitForAnswers(count: before + asked)
+            try await node.waitForFills()
+        }
         var problems: [String] = []
         let seen = Array(origin.requests.dropFirst(before))
         if seen.count != asked {

@@ -40,6 +40,7 @@ struct SiteOptions: Decodable, Sendable {
         let maxTTL: Int64?
         let query: Query?
         let cookies: String?
+        let setCookie: String?
         let response: Edits?
         let request: Edits?
         let pass: Bool?
@@ -63,6 +64,7 @@ struct SiteOptions: Decodable, Sendable {
                     : query.keep.map { .keep($0) } ?? .drop(query.drop ?? [], sort: query.sort ?? false)
             }
             rule.cookies = cookies.flatMap { CachingRules.Cookies(rawValue: $0) }
+            rule.setCookie = setCookie.flatMap { CachingRules.SetCookie(rawValue: $0) }
             rule.response = response?.configuration
             rule.request = request?.configuration
             rule.passes = pass

@@ -60,6 +60,7 @@ struct SampleFileTests {
         rule.overridesOrigin = CachingRules().overridesOrigin
         rule.query = .all
         rule.cookies = CachingRules().cookies
+        rule.setCookie = CachingRules().setCookie
         rule.response = .init()
         rule.request = .init()
         rule.passes = CachingRules().passes

@@ -93,7 +93,7 @@ import Testing
         stamps.begin(at: Self.position(0))
         let response = Fixture.whole(1, bodyBytes: 10)
         let pulled = response.freshened(
-            metadata: response.metadata, fields: response.fields, head: response.head,
+            metadata: response.metadata, fields: response.fields, head: response.head, secondaryKey: nil,
             pulledAt: Self.position(0))
         #expect(stamps.verdict(of: pulled) == .untouched)
         #expect(pulled.isUntouched(at: stamps.version))

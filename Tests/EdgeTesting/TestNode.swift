@@ -71,6 +71,11 @@ public final class TestNode: Sendable {
         try await poll { node.counters.reduce(0) { $0 + $1.followersJoined.current } >= count }
     }
 
+    /// Waits until no response is on its way from the origin.
+    public func waitForFills() async throws {
+        try await poll { node.fillCount == 0 }
+    }
+
     private func poll(_ isMet: () -> Bool) async throws {
         let deadline = Deadline.standard
         while !isMet(), !deadline.isOver { try await Task.sleep(for: .milliseconds(2)) }

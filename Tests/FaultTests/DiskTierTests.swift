@@ -436,7 +436,8 @@ struct TierBench {
         let written = bench.tier.snapshot.bytesWritten
         let version = TierBench.version(1, 1, length: 60_000)
         let new = old.freshened(
-            metadata: version.metadata, fields: version.fields, head: version.head, pulledAt: .zero)
+            metadata: version.metadata, fields: version.fields, head: version.head,
+            secondaryKey: old.secondaryKey, pulledAt: .zero)
         bench.tier.insert(new, isRefresh: true)
         bench.tier.flush()
         #expect(bench.number(1) == 1)

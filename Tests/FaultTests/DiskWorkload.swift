@@ -254,7 +254,8 @@ final class DiskWorkload {
         version.number = model.nextNumber
         version.metadata = randomMetadata()
         let new = old.freshened(
-            metadata: version.metadata, fields: version.fields, head: version.head, pulledAt: .zero)
+            metadata: version.metadata, fields: version.fields, head: version.head,
+            secondaryKey: old.secondaryKey, pulledAt: .zero)
         store(version, new, isRefresh: true)
     }
 

@@ -153,6 +153,7 @@ struct Account {
         case .staleAfter: "\(ended), and stale is allowed when the origin takes its time"
         case .notStored: "nothing is stored under this key"
         case .purged: "what was stored under this key was purged"
+        case .withdrawn: "the origin took back what was stored under this key"
         case .variantNotStored: "something is stored under this key, but no variant that this request selects"
         case .expired: ended
         case .mustValidate: "no-cache asks for a validation each time"

@@ -83,7 +83,9 @@ extension Node {
         return ExchangeRequest(
             head: head, client: ClientAddress(text: []), isTLS: target.isTLS, site: target.site,
             rules: target.rules,
-            traits: RequestTraits(head: head, honoursClient: target.rules.caching.honoursClient),
+            traits: RequestTraits(
+                head: head, honoursClient: target.rules.caching.honoursClient,
+                stripsCookies: target.rules.caching.cookies == .strip),
             key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic())
     }
 

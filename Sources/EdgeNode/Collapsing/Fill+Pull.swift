@@ -26,22 +26,27 @@ extension Fill {
         node.outages.pullSucceeded(plan.origin, now: monotonic)
         switch plan.kind {
         case .pass:
-            node.settlePass(plan, head)
+            guard head.status != 304 || plan.asksCondition else {
+                unaskedNotModified()
+                return
+            }
+            node.settlePass(plan, head, requestTime: requestTime)
+            if plan.isHead, answeredStale(head, now) { return }
             if let stored = postHead(head, now: now) {
                 proceed(with: stored, keep: true)
             } else {
                 proceed(with: passHead(head), keep: false)
             }
         case .cacheable:
-            if head.status == 304, plan.isConditional, let stored = plan.stored {
+            if head.status == 304 {
+                guard plan.isConditional, let stored = plan.stored, !isUnconditional else {
+                    unaskedNotModified()
+                    return
+                }
                 validated(stored, by: head, now: now)
                 return
             }
-            if let stored = plan.stored, let reason = staleInsteadOf(head, stored, now) {
-                node.marks.pullFailed(plan.key, .serverError(status: head.status), now: monotonic)
-                answer(.stale(stored, reason, forwardStatus: head.status))
-                return
-            }
+            if answeredStale(head, now) { return }
             if head.status == 416, plan.ask != nil, let stored = plan.stored {
                 // Its length has changed, so it is another representation now.
                 node.store.remove(stored)
@@ -49,19 +54,65 @@ extension Fill {
             let isFailure = [500, 502, 503, 504].contains(head.status)
             if !isFailure { node.marks.pullSucceeded(plan.key) }
             let fillHead = cacheableHead(head, traits: plan.traits, now: now)
+            if withdraws(head, fillHead) {
+                node.withdraw(plan, hasVary: head.fields.contains(.vary), requestTime: requestTime)
+            }
             if fillHead.isReusable {
                 node.marks.clearHitForMiss(plan.key)
             } else {
-                // A refusal that is this request's own doing says nothing of what others will get.
-                switch fillHead.refusal {
-                case .authorization, .range, .clientNoStore: break
-                default: node.marks.markHitForMiss(plan.key, now: monotonic)
-                }
+                if saysOfOthers(fillHead) { node.marks.markHitForMiss(plan.key, now: monotonic) }
                 node.collapser.leave(self)
             }
             proceed(with: fillHead, keep: fillHead.metadata != nil)
         }
     }
+
+    /// Whether a response that may not be reused foretells what others will get, so that they need not wait for each
+    /// other. Not one that is this request's own doing, and not an error of which the origin says nothing: the next
+    /// answer may be a page, and a crowd that comes for it is what the origin can bear least.
+    private func saysOfOthers(_ head: FillHead) -> Bool {
+        switch head.refusal {
+        case .authorization, .range, .clientNoStore, .method: false
+        case .noFreshness, .setCookie: head.response.status < 400
+        default: true
+        }
+    }
+
+    /// Whether the answer takes back what is stored: the target is gone, or its new representation is not to be
+    /// stored, so that the old one must not come back when that one cannot be had. What was made for somebody's
+    /// credentials says nothing of what others see, and every other error speaks of this request or this moment.
+    private func withdraws(_ head: ResponseHead, _ judged: FillHead) -> Bool {
+        switch head.status {
+        case 404, 410, 451: return true
+        case 200..<400:
+            guard let refusal = judged.refusal, !plan.hasCredentials else { return false }
+            switch refusal {
+            case .authorization, .range, .partial, .clientNoStore, .method: return false
+            default: return true
+            }
+        default: return false
+        }
+    }
+
+    /// Answers with what is stored where it may stand in for an error of the origin.
+    private func answeredStale(_ head: ResponseHead, _ now: WallTime) -> Bool {
+        guard let stored = plan.stored, let reason = staleInsteadOf(head, stored, now) else { return false }
+        node.marks.pullFailed(
+            plan.key, .serverError(status: head.status), now: SystemClock.monotonic())
+        answer(.stale(stored, reason, forwardStatus: head.status))
+        return true
+    }
+
+    /// A 304 that neither we nor the client asked for says nothing that anybody could use (RFC 9110 15.4.5).
+    private func unaskedNotModified() {
+        failed(
+            PullFailure(
+                kind: .protocolError, side: .origin, retry: .no,
+                detail: "304 to a request without conditions"))
+    }
+
+    /// Whether the pull that runs is the second one, without conditions.
+    private var isUnconditional: Bool { state.withLock { $0.attempt > 0 } }
 
     private func staleInsteadOf(_ head: ResponseHead, _ stored: StoredResponse, _ now: WallTime) -> Reason? {
         guard [500, 502, 503, 504].contains(head.status) else { return nil }
@@ -110,19 +161,19 @@ extension Fill {
         let hasBody = head.status != 204 && head.status != 304
         switch verdict {
         case .notStorable(let reason):
+            // What is gone is gone for all who waited; an error of another kind may be one request's own.
+            let isShared = [404, 410].contains(head.status) && reason == .noFreshness && !plan.hasCredentials
             return FillHead(
                 response: head,
                 clientFields: ResponseFields.forClient(judged.fields, status: head.status, receivedAt: now),
                 contentLength: length, part: part,
-                hasBody: hasBody, metadata: nil, refusal: reason, isReusable: false, secondaryKey: nil)
+                hasBody: hasBody, metadata: nil, refusal: reason, isReusable: false,
+                isShared: isShared, secondaryKey: isShared ? secondaryKey(head.fields) : nil)
         case .storable(let metadata):
             let drop = Storability.fieldsToDrop(response: judged)
             var fields = ResponseFields.forStorage(
                 judged.fields, drop: drop, status: judged.status, receivedAt: now)
             if plan.rules.cookies == .strip { fields.remove(.setCookie) }
-            let secondaryKey = VaryRule.parse(head.fields).map {
-                SecondaryKey(rule: $0, request: plan.requestFields, response: head.fields)
-            }
             let reusable: Bool
             switch Reuse.decide(metadata, request: traits, rules: plan.rules, now: now, softPurgedAt: nil) {
             case .fresh, .staleWhileRevalidate: reusable = true
@@ -137,7 +188,14 @@ extension Fill {
                 response: head, clientFields: fields, leaderFields: leaderFields, contentLength: length,
                 part: part,
                 hasBody: hasBody, metadata: metadata,
-                refusal: nil, isReusable: reusable, secondaryKey: secondaryKey)
+                refusal: nil, isReusable: reusable, secondaryKey: secondaryKey(head.fields))
+        }
+    }
+
+    /// What selects a response with these fields for later requests; nil where it has no Vary.
+    private func secondaryKey(_ fields: FieldSection) -> SecondaryKey? {
+        VaryRule.parse(fields).map {
+            SecondaryKey(rule: $0, request: plan.requestFields, response: fields)
         }
     }
 
@@ -183,16 +241,26 @@ extension Fill {
             pullAgainWithoutConditions()
             return
         }
-        node.marks.pullSucceeded(plan.key)
         let received = ResponseFields.forStorage(head.fields, drop: [], status: 304, receivedAt: now)
-        let merged = Validation.freshen(stored: stored.fields, from: received)
+        let keepsCookies = Freshness.isExplicit(head.fields, responseTime: now)
+        var merged = Validation.freshen(stored: stored.fields, from: received, keepsCookies: keepsCookies)
+        guard Validation.isWithinLimits(merged) else {
+            pullAgainWithoutConditions()
+            return
+        }
+        node.marks.pullSucceeded(plan.key)
+        if plan.rules.cookies == .strip { merged.remove(.setCookie) }
+        // What is stored anyway comes with it.
+        let cookies = keepsCookies ? nil : cookies(received)
         var judged = merged
         // The age is the 304's own: how long ago the origin, or a cache before it, said so (RFC 9111 4.2.3).
         if let age = head.fields.first(.age) { judged.append(.age, age) }
+        // What is stored was made for nobody in particular, whoever's request found that it is still good.
+        var traits = plan.traits
+        traits.hasCookie = false
         let verdict = Storability.decide(
-            request: plan.traits,
-            response: ResponseHead(status: stored.metadata.status, fields: judged), rules: plan.rules,
-            requestTime: requestTime, responseTime: now)
+            request: traits, response: ResponseHead(status: stored.metadata.status, fields: judged),
+            rules: plan.rules, requestTime: requestTime, responseTime: now)
         let drop = Storability.fieldsToDrop(
             response: ResponseHead(status: stored.metadata.status, fields: merged))
         let fields = ResponseFields.forStorage(
@@ -200,22 +268,43 @@ extension Fill {
         switch verdict {
         case .storable(let metadata):
             let fresh = node.freshened(stored, metadata: metadata, fields: fields, by: head, plan: plan)
-            if !state.withLock({ $0.isDiscarded }) {
-                node.store.replace(stored, with: fresh, isRefresh: true)
-            }
+            replace(stored, with: fresh)
             if Reuse.isPlainlyFresh(metadata, now: now) { node.marks.clearHitForMiss(plan.key) }
-            answer(.revalidated(fresh))
+            answer(.revalidated(fresh, cookies: cookies))
         case .notStorable(let reason):
-            // The origin took its permission back: this client is served, nobody after it. A request's own
-            // Authorization takes nothing back: what is stored came without it.
+            // The origin took its permission back: this client is served, nobody after it. What a request's own
+            // credentials brought takes nothing back: what is stored came without them.
             let last = node.freshened(stored, metadata: stored.metadata, fields: fields, by: head, plan: plan)
-            if reason != .authorization { node.store.remove(stored) }
-            answer(.revalidated(last))
+            if reason != .authorization, !plan.hasCredentials {
+                node.store.remove(stored)
+                node.marks.markWithdrawn(plan.key)
+            }
+            answer(.revalidated(last, cookies: cookies))
         }
     }
 
+    /// Puts what a 304 freshened in its place. Under another secondary key it is another variant, and the old one goes.
+    private func replace(_ stored: StoredResponse, with fresh: StoredResponse) {
+        guard !state.withLock({ $0.isDiscarded }) else { return }
+        guard fresh.secondaryKey != stored.secondaryKey else {
+            node.store.replace(stored, with: fresh, isRefresh: true)
+            return
+        }
+        node.store.remove(stored)
+        // The blocks of a large body are found by their variant: there it is pulled anew.
+        if !fresh.isOnDisk { node.store.insert(fresh) }
+    }
+
+    /// The Set-Cookie lines that a 304 brought: for the client whose request it answers.
+    private func cookies(_ received: FieldSection) -> FieldSection? {
+        guard received.contains(.setCookie), plan.rules.cookies != .strip else { return nil }
+        var cookies = received
+        cookies.removeAll { _, line in line.name != .setCookie }
+        return cookies.compacted()
+    }
+
     private func pullAgainWithoutConditions() {
-        guard let fields = plan.unconditionalFields else {
+        guard let fields = plan.unconditionalFields, !isUnconditional else {
             failed(
                 PullFailure(
                     kind: .protocolError, side: .origin, retry: .no,
@@ -376,7 +465,7 @@ extension Fill {
         node.collapser.leave(self)
         if failure.side == .origin {
             let monotonic = SystemClock.monotonic()
-            if plan.kind == .cacheable {
+            if plan.kind == .cacheable || plan.isHead {
                 let kind: OriginFailure = failure.isUnreachable ? .unreachable : .serverError(status: 502)
                 node.marks.pullFailed(plan.key, kind, now: monotonic)
             }

@@ -33,6 +33,10 @@ struct FillPlan: Sendable {
     var pull: PullRequest
     /// The same pull without conditions, for a 304 that selects another response.
     var unconditionalFields: FieldSection?
+    /// Whether the origin gets credentials with the pull: its answer may be one visitor's.
+    var hasCredentials: Bool { pull.fields.contains(.cookie) || pull.fields.contains(.authorization) }
+    /// Whether the pull carries a condition, ours or the client's, that a 304 could answer (RFC 9110 15.4.5).
+    var asksCondition: Bool { pull.fields.contains(.ifNoneMatch) || pull.fields.contains(.ifModifiedSince) }
     /// Whether the response may be stored for later GETs although this is a POST (RFC 9110 9.3.3).
     var mayStorePost: (@Sendable (ResponseHead) -> Bool)?
     /// Which keys a successful unsafe request invalidates.
@@ -57,13 +61,17 @@ final class FillHead: Sendable {
     let refusal: Reason?
     /// Whether a follower may have it without validation of its own (RFC 9111 4, 5.2.2.4).
     let isReusable: Bool
+    /// Whether followers that send no credentials share it although it is not stored: an answer that all of them would
+    /// get, one after the other.
+    let isShared: Bool
     let secondaryKey: SecondaryKey?
     let initialAgeSeconds: Int64
 
     init(
         response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil,
         contentLength: Int64?, part: PartialContent? = nil, hasBody: Bool,
-        metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, secondaryKey: SecondaryKey?
+        metadata: StoredMetadata?, refusal: Reason?, isReusable: Bool, isShared: Bool = false,
+        secondaryKey: SecondaryKey?
     ) {
         self.response = response
         self.clientFields = clientFields
@@ -74,6 +82,7 @@ final class FillHead: Sendable {
         self.metadata = metadata
         self.refusal = refusal
         self.isReusable = isReusable
+        self.isShared = isShared
         self.secondaryKey = secondaryKey
         initialAgeSeconds = (metadata?.correctedInitialAgeMilliseconds ?? 0) / 1000
     }
@@ -81,8 +90,8 @@ final class FillHead: Sendable {
 
 /// A fill that ends in a stored response and not in a body of its own.
 enum FillAnswer: Sendable {
-    /// 304: the stored response was freshened.
-    case revalidated(StoredResponse)
+    /// 304: the stored response was freshened. `cookies`: the Set-Cookie lines that came with it.
+    case revalidated(StoredResponse, cookies: FieldSection?)
     /// The pull failed or brought an error, and stale is allowed.
     case stale(StoredResponse, Reason, forwardStatus: Int?)
 }

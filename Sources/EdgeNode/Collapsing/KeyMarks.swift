@@ -18,6 +18,7 @@ final class KeyMarks: Sendable {
     private struct Marks {
         var hitForMiss: [Digest128: MonotonicTime] = [:]
         var failures: [Digest128: Failure] = [:]
+        var withdrawn: Set<Digest128> = []
     }
 
     /// What a failed key's next request may do.
@@ -62,6 +63,26 @@ final class KeyMarks: Sendable {
     func clearHitForMiss(_ key: Digest128) {
         marks.withLock { marks in
             if !marks.hitForMiss.isEmpty { marks.hitForMiss[key] = nil }
+        }
+    }
+
+    /// The origin took back what was stored under `key`: the next request is told so.
+    func markWithdrawn(_ key: Digest128) {
+        marks.withLock { marks in
+            if marks.withdrawn.count >= capacity, let victim = marks.withdrawn.first {
+                marks.withdrawn.remove(victim)
+            }
+            marks.withdrawn.insert(key)
+        }
+    }
+
+    /// Whether what was stored under `key` was taken back and no request has been told.
+    ///
+    /// - Parameter isTrial: leaves the mark for a request.
+    func isWithdrawn(_ key: Digest128, isTrial: Bool) -> Bool {
+        marks.withLock { marks in
+            guard !marks.withdrawn.isEmpty else { return false }
+            return isTrial ? marks.withdrawn.contains(key) : marks.withdrawn.remove(key) != nil
         }
     }
 

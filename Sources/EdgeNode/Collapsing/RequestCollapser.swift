@@ -26,11 +26,19 @@ final class RequestCollapser: Sendable {
     ///
     /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can see what
     /// a fill brought that ended between the look-up and this call; it then returns nil.
+    ///
+    /// - Parameter width: how many fills there may be before the request follows one of them.
     func join(
-        _ key: Digest128, request: FieldSection, hint: VaryRule?, ask: RangeAsk?, make: () -> Fill?
+        _ key: Digest128, request: FieldSection, hint: VaryRule?, ask: RangeAsk?, width: Int = 1,
+        make: () -> Fill?
     ) -> Place {
         shard(key).fills.withLock { fills in
-            if let candidate = fills[key]?.first(where: { $0.mayServe(request, hint: hint, ask: ask) }) {
+            if width > 1 {
+                let candidates = fills[key]?.filter { $0.mayServe(request, hint: hint, ask: ask) } ?? []
+                if candidates.count >= width, let last = candidates.last { return .follower(last) }
+            } else if let candidate = fills[key]?.first(
+                where: { $0.mayServe(request, hint: hint, ask: ask) })
+            {
                 return .follower(candidate)
             }
             guard let fill = make() else { return .none }

@@ -45,6 +45,7 @@ public struct RuleConfiguration: Sendable, Equatable {
     public var maxLifetimeMilliseconds: Int64?
     public var query: QueryRule?
     public var cookies: CachingRules.Cookies?
+    public var setCookie: CachingRules.SetCookie?
     public var response: FieldEdits?
     public var request: FieldEdits?
     /// `cache: pass` (true) or `cache: on` (false).

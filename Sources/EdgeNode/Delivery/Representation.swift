@@ -26,6 +26,8 @@ struct Representation {
 
     /// End-to-end fields, not yet edited by the rules.
     let fields: FieldSection
+    /// Set-Cookie lines of this answer alone, beside `fields`.
+    let cookies: FieldSection?
     let status: Int
     let length: Int64
     /// The Age field; nil where none is sent.
@@ -70,14 +72,17 @@ extension Exchange {
     private func head(_ status: Int, _ fields: FieldSection, _ representation: Representation) -> HeadWriter {
         var writer = HeadWriter(status: status)
         writer.append(fields)
-        if let age = representation.ageSeconds { writer.append(.age, decimal: Int(age)) }
+        if let cookies = representation.cookies { writer.append(cookies) }
+        if let age = representation.ageSeconds, !request.rules.ownsLifetime {
+            writer.append(.age, decimal: Int(age))
+        }
         writer.append(representation.cacheStatus)
         return writer
     }
 
     private func editedFields(_ representation: Representation) -> FieldSection {
         var fields = representation.fields
-        request.rules.edit(&fields)
+        request.rules.edit(&fields, now: context.wallNow())
         return fields
     }
 
@@ -136,7 +141,7 @@ extension Exchange {
 
     private func sendUnsatisfiable(_ representation: Representation) {
         var writer = HeadWriter(status: 416)
-        if let date = representation.fields.first(.date) { writer.append(.date, date) }
+        if let date = editedFields(representation).first(.date) { writer.append(.date, date) }
         var contentRange: [UInt8] = []
         RangePlan.appendUnsatisfiedRange(length: representation.length, to: &contentRange)
         writer.append(.contentRange, contentRange)

@@ -10,6 +10,9 @@ public final class ResolvedRules: Sendable {
     /// Whether there is nothing to edit and the query enters the key as it came.
     public let isPlain: Bool
 
+    /// Whether clients get a lifetime of the rules' making in place of the origin's.
+    var ownsLifetime: Bool { responseEdits.clientCacheControl != nil }
+
     /// Takes each field from the first of `rules` that sets it, and the rest from the site and the defaults.
     init(rules: [RuleConfiguration], site: SiteConfiguration, maxResponseBytes: Int64) {
         var caching = CachingRules()
@@ -23,6 +26,7 @@ public final class ResolvedRules: Sendable {
         caching.overridesOrigin = Self.first(rules, \.overridesOrigin) ?? caching.overridesOrigin
         caching.maxLifetimeMilliseconds = Self.first(rules, \.maxLifetimeMilliseconds)
         caching.cookies = Self.first(rules, \.cookies) ?? caching.cookies
+        caching.setCookie = Self.first(rules, \.setCookie) ?? caching.setCookie
         caching.passes = Self.first(rules, \.passes) ?? caching.passes
         self.caching = caching
         query = Self.first(rules, \.query) ?? .all

@@ -98,11 +98,12 @@ public final class StoredResponse: Sendable {
     /// This response as a 304 freshened it (RFC 9111 3.2): new fields, the same body without a copy.
     ///
     /// - Parameters:
+    ///   - secondaryKey: what selects it from now on: its own, unless the 304 brought another Vary.
     ///   - tags: the surrogate keys that came with the 304; nil where none did.
     ///   - pulledAt: where the log of purges stood when the validation began; that is what it vouches for.
     public func freshened(
-        metadata: StoredMetadata, fields: FieldSection, head: [UInt8], tags newer: [[UInt8]]? = nil,
-        pulledAt: PurgePosition
+        metadata: StoredMetadata, fields: FieldSection, head: [UInt8], secondaryKey: SecondaryKey?,
+        tags newer: [[UInt8]]? = nil, pulledAt: PurgePosition
     ) -> StoredResponse {
         StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey,
