@@ -183,7 +183,7 @@ public final class Exchange: @unchecked Sendable {
     }
 
     private func advance(_ fill: Fill, isLeader: Bool) {
-        sendInterims(fill)
+        sendInterims(fill, isLeader: isLeader)
         guard case .waiting = phase else { return }
         let view = fill.view
         switch view.phase {
@@ -224,7 +224,7 @@ public final class Exchange: @unchecked Sendable {
         fill.detach(self)
     }
 
-    private func sendInterims(_ fill: Fill) {
+    private func sendInterims(_ fill: Fill, isLeader: Bool) {
         let interims = fill.interims(from: interimsSent)
         interimsSent += interims.count
         guard request.head.minorVersion >= 1, let delegate, !interims.isEmpty else { return }
@@ -234,6 +234,8 @@ public final class Exchange: @unchecked Sendable {
             HopByHop.strip(&fields)
             // RFC 9110 8.6: no length in a 1xx.
             fields.remove(.contentLength)
+            // Whether the final response is for followers is not known yet.
+            if !isLeader { fields.remove(.setCookie) }
             writer.append(fields)
             writer.endLine()
             delegate.exchange(self, send: ByteBuffer(bytes: writer.bytes))

@@ -74,7 +74,8 @@ public enum Freshness {
 
     /// - Parameter permitsGuess: whether a heuristic lifetime may be given at all.
     static func lifetime(
-        of response: ResponseHead, directives: ResponseDirectives, rules: CachingRules, responseTime: WallTime,
+        of response: ResponseHead, directives: ResponseDirectives, rules: CachingRules,
+        responseTime: WallTime,
         permitsGuess: Bool = true
     ) -> Lifetime {
         var lifetime = uncappedLifetime(response, directives, rules, responseTime, permitsGuess)

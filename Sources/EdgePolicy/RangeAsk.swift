@@ -55,7 +55,9 @@ public enum RangeAsk: Sendable, Equatable {
             let range = start..<last + 1
             if isMissing?(range) ?? true { wanted.append(range) }
         }
-        let blocks = wanted.map { aligned(down: $0.lowerBound)..<aligned(down: $0.upperBound - 1) + blockBytes }
+        let blocks = wanted.map {
+            aligned(down: $0.lowerBound)..<aligned(down: $0.upperBound - 1) + blockBytes
+        }
         return length(of: blocks) - length(of: wanted) > largestSurplusBytes
     }
 

@@ -103,7 +103,8 @@ import Testing
     @Test func `a freshened response shares the body`() {
         let old = Fixture.whole(1, bodyBytes: 1_000)
         let new = old.freshened(
-            metadata: Fixture.metadata, fields: FieldSection(), head: old.head, secondaryKey: nil, pulledAt: .zero)
+            metadata: Fixture.metadata, fields: FieldSection(), head: old.head, secondaryKey: nil,
+            pulledAt: .zero)
         let addresses = [old, new].map { $0.body.buffer.withUnsafeReadableBytes { $0.baseAddress } }
         #expect(addresses[0] == addresses[1])
         #expect(new.key == old.key && new.tags == old.tags && new.keyText == old.keyText)

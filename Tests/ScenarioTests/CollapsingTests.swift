@@ -50,6 +50,29 @@ import Testing
         }
     }
 
+    @Test func `an interim response's cookie is for the client whose request brought it`() async throws {
+        let gates = (Gate("interim"), Gate("answer"))
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nSet-Cookie: visitor=1\r\n\r\n"
+        try await withNode(
+            script: { _ in
+                [
+                    .wait(gates.0), .text(hints), .wait(gates.1),
+                    .response(200, Self.cacheable, body: "shared"),
+                ]
+            }
+        ) { node, _ in
+            let leader = try await Self.startRequest(node)
+            let follower = try await Self.startRequest(node)
+            try await node.waitForFollowers(1)
+            gates.0.open()
+            gates.1.open()
+            let answers = (try await leader.response(), try await follower.response())
+            #expect(answers.0.interims.first?.fields["Set-Cookie"] == "visitor=1")
+            #expect(answers.1.interims.first?.fields["Link"] == "</a.css>")
+            #expect(answers.1.interims.first?.fields["Set-Cookie"] == nil)
+        }
+    }
+
     @Test func `followers get bytes before the origin is done`() async throws {
         let gate = Gate("second part")
         try await withNode(script: { _ in Self.inTwoParts(gate) }) { node, origin in
