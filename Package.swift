@@ -125,7 +125,10 @@ let package = Package(
             name: "FaultTests",
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
             swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["rockpool"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests",
+            dependencies: ["rockpool", "EdgeNode", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],

@@ -13,10 +13,10 @@ import NIOPosix
 /// its work never runs on a data loop.
 public struct AdminService: Sendable {
     let node: Node
-    let token: AdminToken
+    let token: CurrentToken
     let version: String
     let audit: AuditLog
-    let reload: @Sendable () -> Result<Void, AdminProblem>
+    let reload: @Sendable () -> Result<ReloadReport, AdminProblem>
     let drain: @Sendable () -> Void
     let guesses = GuessLimiter()
     package var limits = AdminLimits()
@@ -25,8 +25,9 @@ public struct AdminService: Sendable {
     ///   - audit: gets a line for each purge, reload and drain.
     ///   - drain: begins the same end as SIGTERM; may be called again.
     public init(
-        node: Node, token: AdminToken, version: String, audit: Logger,
-        reload: @escaping @Sendable () -> Result<Void, AdminProblem>, drain: @escaping @Sendable () -> Void
+        node: Node, token: CurrentToken, version: String, audit: Logger,
+        reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem>,
+        drain: @escaping @Sendable () -> Void
     ) {
         self.node = node
         self.token = token
@@ -35,6 +36,16 @@ public struct AdminService: Sendable {
         node.onPurgeRequest { [audit = self.audit] order, result in audit.note(order, result) }
         self.reload = reload
         self.drain = drain
+    }
+
+    /// The same with a token that stays, and nothing that waits for a restart.
+    public init(
+        node: Node, token: AdminToken, version: String, audit: Logger,
+        reload: @escaping @Sendable () -> Result<Void, AdminProblem>, drain: @escaping @Sendable () -> Void
+    ) {
+        self.init(
+            node: node, token: CurrentToken(token), version: version, audit: audit,
+            reload: { reload().map { ReloadReport() } }, drain: drain)
     }
 
     /// The listener as a service; `onRunning` gets its port.
@@ -104,13 +115,17 @@ public struct AdminService: Sendable {
             try await audited("reload", context) {
                 _ = try request.parameters()
                 try await request.refuseBody(maxBytes: limits.bodyBytes)
-                if case .failure(let failure) = reload() {
+                switch reload() {
+                case .failure(let failure):
                     var problem = Problem.badRequest(failure.description)
                     problem.errors = failure.errors
                     throw problem
+                case .success(let report):
+                    audit.note(
+                        "reload", client: context.client.text, outcome: "done",
+                        waiting: report.waitingForRestart)
+                    return try AdminJSON.response(report.document)
                 }
-                audit.note("reload", client: context.client.text, outcome: "done")
-                return try AdminJSON.response(["reloaded": true])
             }
         }
         guarded.post("/drain") { request, context in

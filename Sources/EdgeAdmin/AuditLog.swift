@@ -1,4 +1,5 @@
 import EdgeNode
+import EdgePrimitives
 import Logging
 
 /// A line in the program's log for whatever an operator does, done or not.
@@ -33,9 +34,13 @@ struct AuditLog: Sendable {
     }
 
     /// A request that was no order, or anything else than a purge.
-    func note(_ action: String, client: String, outcome: String) {
+    ///
+    /// - Parameter waiting: keys of the configuration that wait for a restart.
+    func note(_ action: String, client: String, outcome: String, waiting: [String] = []) {
+        let rest = waiting.isEmpty ? "" : " waitingForRestart=\(waiting.joined(separator: ","))"
         logger.notice(
-            "\(action): client=\(client) outcome=\(outcome == "done" ? outcome : Self.quoted(outcome))")
+            "\(action): client=\(client) outcome=\(outcome == "done" ? outcome : Self.quoted(outcome))\(rest)"
+        )
     }
 
     private static func scope(_ scope: String, _ value: String?, anyQuery: Bool) -> String {
@@ -50,9 +55,7 @@ struct AuditLog: Sendable {
             case "\"", "\\":
                 quoted += "\\"
                 quoted.unicodeScalars.append(scalar)
-            case _
-            where [.control, .format, .lineSeparator, .paragraphSeparator].contains(
-                scalar.properties.generalCategory):
+            case _ where !PlainText.shows(scalar):
                 quoted += "\\u{" + String(scalar.value, radix: 16) + "}"
             default: quoted.unicodeScalars.append(scalar)
             }

@@ -5,7 +5,7 @@ import Logging
 /// 401 without the token (RFC 6750 3), 429 for who guesses.
 struct BearerGuard: RouterMiddleware {
     typealias Context = AdminContext
-    let token: AdminToken
+    let token: CurrentToken
     let guesses: GuessLimiter
     let logger: Logger
 

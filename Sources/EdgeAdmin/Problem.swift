@@ -1,3 +1,4 @@
+import EdgePrimitives
 import Foundation
 import Hummingbird
 import NIOCore
@@ -56,7 +57,10 @@ enum AdminJSON {
     static func encode(_ document: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(document))
+        let encoded = try encoder.encode(document)
+        guard encoded.contains(where: { $0 >= 0x7f }) else { return Array(encoded) }
+        // Who asks with curl reads the answer on a terminal.
+        return Array(PlainText.json(String(decoding: encoded, as: UTF8.self)).utf8)
     }
 
     static func response(_ document: some Encodable, _ status: HTTPResponse.Status = .ok) throws -> Response {

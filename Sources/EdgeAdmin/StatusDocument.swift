@@ -98,6 +98,13 @@ public struct StatusDocument: Codable, Sendable {
         public var accepted: UInt64
     }
 
+    /// Where clients connect.
+    public struct Listener: Codable, Sendable {
+        /// Host and port; the port that was taken where the configuration says 0.
+        public var address: String
+        public var tls: Bool
+    }
+
     public struct LoopLag: Codable, Sendable {
         /// Since the start.
         public var p99: Int64
@@ -128,6 +135,7 @@ public struct StatusDocument: Codable, Sendable {
     public var origins: [Origin]
     public var purges: PurgeOverview
     public var latency: Latencies
+    public var listeners: [Listener]
     public var connections: Connections
     public var loopLagMicroseconds: LoopLag
     public var topMisses: [TopMissed]
@@ -154,6 +162,7 @@ public struct StatusDocument: Codable, Sendable {
             $0 + $1.timings.firstByte.snapshot
         }
         latency = Latencies(hit: Self.latency(counts.hitLatency), pull: Self.latency(pulls))
+        listeners = node.listeners.map { Listener(address: "\($0.address)", tls: $0.isTLS) }
         connections = Connections(open: counts.connectionsOpen, accepted: counts.connectionsAccepted)
         loopLagMicroseconds = LoopLag(
             p99: (counts.loopLag.quantile(0.99) ?? 0) / 1000, max: counts.maxLoopLag / 1000)

@@ -15,8 +15,10 @@ public final class LoopContext {
     private var keyText: [UInt8] = []
     private var scratch = ByteBuffer()
     private let seed: DigestSeed
-    /// This loop's way into the access log; nil where there is none.
-    let accessLane: AccessLane?
+    /// This loop's way into the access log; nil where there is none, or it is off.
+    private(set) var accessLane: AccessLane?
+    /// The same, kept while the log is off.
+    private var ownLane: AccessLane?
     /// The memory tier at hand: a plain hit goes through nothing else.
     private let memory: MemoryTier
     private let stamps: PurgeStamps
@@ -33,19 +35,40 @@ public final class LoopContext {
         sites = node.sites
         memory = node.store.memory
         stamps = node.store.stamps
-        accessLane = node.accessLog?.lane()
+        takeLane()
         keyText.reserveCapacity(1024)
         node.register(self)
         counters.lag.measure(eventLoop)
     }
 
-    /// Takes the site table of the newest configuration: a reload acts on the very next request.
+    /// Takes what is of the newest configuration: a reload acts on the very next request.
     @inline(__always)
-    private func followReload() {
+    func followReload() {
         let current = node.configurationNumber
-        guard current != configurationNumber else { return }
+        if current != configurationNumber { follow(current) }
+    }
+
+    @inline(never)
+    private func follow(_ current: UInt64) {
         configurationNumber = current
         sites = node.sites
+        takeLane()
+    }
+
+    private func takeLane() {
+        guard let log = node.accessLog, log.isOn else {
+            accessLane = nil
+            return
+        }
+        if ownLane == nil { ownLane = log.lane() }
+        accessLane = ownLane
+    }
+
+    /// Whether hits are logged, by the newest configuration.
+    @inline(__always)
+    public var logsHits: Bool {
+        followReload()
+        return accessLane != nil
     }
 
     /// Takes the loop's output buffer, to be given back empty the same way. Whoever comes in between gets a new one.

@@ -35,6 +35,7 @@ public final class Node: Sendable {
         var sites: SiteTable
         var loops: [RegisteredLoop] = []
         var isDraining = false
+        var listeners: [BoundListener] = []
     }
 
     private struct PurgeWatch {
@@ -90,6 +91,12 @@ public final class Node: Sendable {
         set { state.withLock { $0.isDraining = newValue } }
     }
 
+    /// Where clients connect, once that is known.
+    public var listeners: [BoundListener] {
+        get { state.withLock { $0.listeners } }
+        set { state.withLock { $0.listeners = newValue } }
+    }
+
     /// The counters of every loop.
     public var counters: [LoopCounters] { state.withLock { $0.loops.map(\.counters) } }
 
@@ -110,8 +117,9 @@ public final class Node: Sendable {
         withExtendedLifetime(loops) {}
     }
 
-    /// Takes a new configuration without dropping a connection or a stored response. Listeners, the cache
-    /// directory and the admin address stay as they were until a restart.
+    /// Takes a new configuration without dropping a connection or a stored response that has room in it. What
+    /// ``NodeConfiguration/waitingForRestart(since:)`` names stays as it was; where the access log goes is for who has
+    /// opened it, before this (``AccessLog/change(to:format:)``).
     public func reload(_ configuration: NodeConfiguration) {
         let sites = SiteTable(configuration, numbers: siteNumbers)
         // First the origins: a request that goes by the new sites finds them. Those that are gone stay for a while,
@@ -123,7 +131,7 @@ public final class Node: Sendable {
         }
         reloads.wrappingAdd(1, ordering: .releasing)
         largestInMemory.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
-        store.memory.setBudget(configuration.cache.memoryBytes)
+        store.take(configuration.cache)
     }
 
     // MARK: Purges
@@ -396,5 +404,31 @@ enum InvalidatedKeys {
             keys.append(seed.digest(text))
         }
         return keys
+    }
+}
+
+/// An address that the node listens on.
+public struct BoundListener: Sendable, Equatable {
+    /// With the port that it got.
+    public let address: ListenAddress
+    public let isTLS: Bool
+
+    public init(address: ListenAddress, isTLS: Bool) {
+        self.address = address
+        self.isTLS = isTLS
+    }
+}
+
+extension ResponseStore {
+    /// Keeps to the budgets of `cache`. A disk tier comes and goes with the process alone.
+    fileprivate func take(_ cache: NodeConfiguration.Cache) {
+        memory.setBudget(cache.memoryBytes)
+        memory.setMaxVariants(cache.maxVariants)
+        guard let disk else { return }
+        disk.setMaxVariants(cache.maxVariants)
+        if cache.diskBytes >= DiskTier.leastBudgetBytes {
+            disk.setBudget(
+                cache.diskBytes, backlogBytes: DiskTier.backlogBytes(memoryBytes: cache.memoryBytes))
+        }
     }
 }

@@ -39,7 +39,6 @@ final class HTTP1Connection: ChannelInboundHandler {
     private let limits: ConnectionLimits
     private let client: ClientAddress
     private let isTLS: Bool
-    private let logsHits: Bool
     private weak var server: Listener?
 
     private var context: ChannelHandlerContext?
@@ -76,7 +75,6 @@ final class HTTP1Connection: ChannelInboundHandler {
         self.client = client
         self.isTLS = isTLS
         self.server = server
-        logsHits = node.node.accessLog != nil
         parser = RequestParser(limits: limits.request)
     }
 
@@ -242,6 +240,7 @@ final class HTTP1Connection: ChannelInboundHandler {
                 bytes.moveReaderIndex(forwardBy: consumed)
             }
             if !keepsAlive { head.endConnection() }
+            let logsHits = node.logsHits
             let started = logsHits ? SystemClock.monotonic() : MonotonicTime(nanoseconds: 0)
             if output.capacity == 0 { output.reserveCapacity(2048) }
             guard let hit = node.plainHit(head, isTLS: isTLS, into: &output) else {

@@ -32,7 +32,7 @@ struct CacheDirectory {
             let volume = try POSIXVolume(directory: place)
             return try DiskTier(
                 volume: volume, budgetBytes: cache.diskBytes,
-                backlogBytes: Int(min(64 << 20, max(4 << 20, cache.memoryBytes / 16))),
+                backlogBytes: DiskTier.backlogBytes(memoryBytes: cache.memoryBytes),
                 maxVariants: cache.maxVariants)
         } catch let error as DiskError where error.operation == .lock {
             throw StartError(

@@ -1,7 +1,6 @@
 import ArgumentParser
 import CEdgeLinux
 import EdgeAdmin
-import EdgeConfig
 import EdgeNode
 import EdgeOrigin
 import EdgeServer
@@ -31,8 +30,13 @@ struct NodeService: Sendable {
 
     func run() async throws {
         MemoryTier.configureAllocator(heaps: 2)
-        var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
+        let threshold = ProgramLog.Threshold(configuration.log.level)
+        let logger = Logger(label: "rockpool") { _ in ProgramLog(threshold) }
+        // From before anybody can know that the node is there: one that is missed leaves a rotated log in use.
+        let signals = (
+            reload: await UnixSignalsSequence(trapping: .sighup),
+            reopen: await UnixSignalsSequence(trapping: .sigusr1)
+        )
         let directory = try CacheDirectory(configuration.cache.directory)
         let disk = try directory.openDisk(configuration.cache)
         defer { disk?.shutdown() }
@@ -53,7 +57,7 @@ struct NodeService: Sendable {
                 "purge ledger: damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
             )
         }
-        let accessLog = try openAccessLog()
+        let accessLog = try AccessLog(configuration.log.access, format: configuration.log.format)
         let node = Node(
             configuration: configuration, nodeID: Array(try directory.nodeID(configuration.nodeID).utf8),
             accessLog: accessLog, disk: disk, ledger: ledger)
@@ -62,8 +66,10 @@ struct NodeService: Sendable {
             node.releaseLoops()
             node.pulls.shutdown()
         }
-        let token =
-            try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
+        let token = CurrentToken(try directory.token(for: configuration.admin))
+        let reloading = Reloading(
+            node: node, started: configuration, directory: directory, token: token, threshold: threshold,
+            logger: logger, load: loadAgain)
         // A loop for each processor that this process may use: two on one would only take turns.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: Int(edge_usable_processors()))
         let listener = Listener(node: node, group: group)
@@ -74,31 +80,26 @@ struct NodeService: Sendable {
             let addresses = configuration.listeners.map(\.description).joined(separator: ", ")
             throw StartError("cannot listen on \(addresses): \(Self.cause(error))")
         }
-        try await serve(node, listener, ports, token, logger)
-        accessLog?.close()
+        let hosts = zip(configuration.listeners, ports).map { ListenAddress(host: $0.host, port: $1) }
+        node.listeners = hosts.map { BoundListener(address: $0, isTLS: false) }
+        let reload: @Sendable () -> Result<ReloadReport, AdminProblem> = { reloading.run() }
+        let ownServices: [any Service] = [
+            ReloadService(signals: signals.reload, reload: reload),
+            LogRotationService(log: accessLog, signals: signals.reopen, logger: logger),
+            StoreMaintenance(node: node),
+        ]
+        try await serve(node, listener, hosts, token, logger, reload, ownServices)
+        accessLog.close()
     }
 
     private func serve(
-        _ node: Node, _ listener: Listener, _ ports: [Int], _ token: AdminToken, _ logger: Logger
+        _ node: Node, _ listener: Listener, _ hosts: [ListenAddress], _ token: CurrentToken, _ logger: Logger,
+        _ reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem>, _ ownServices: [any Service]
     ) async throws {
-        let reload: @Sendable () -> Result<Void, AdminProblem> = {
-            do {
-                node.reload(try loadAgain())
-                logger.notice("configuration reloaded")
-                return .success(())
-            } catch let errors as ConfigurationErrors {
-                logger.error("configuration not reloaded: \(errors)")
-                return .failure(AdminProblem(errors: errors.errors.map(\.description)))
-            } catch {
-                logger.error("configuration not reloaded: \(error)")
-                return .failure(AdminProblem("\(error)"))
-            }
-        }
         let isAdminUp = Atomic<Bool>(false)
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var adminLogger = logger
         adminLogger.logLevel = .warning
-        let hosts = zip(configuration.listeners, ports).map { ListenAddress(host: $0.host, port: $1) }
         let (drains, drain) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
         let admin = AdminService(
             node: node, token: token, version: Version.number, audit: logger, reload: reload,
@@ -109,7 +110,7 @@ struct NodeService: Sendable {
                 for host in hosts { logger.notice("serving on http://\(host)") }
                 logger.notice("admin on http://\(configuration.admin.address.host):\(port)")
             }
-            await onRunning(ports, port)
+            await onRunning(hosts.map(\.port), port)
         }
         let services = ServiceGroup(
             configuration: .init(
@@ -117,12 +118,10 @@ struct NodeService: Sendable {
                     // Ended last to first: who asks /readyz during the drain gets an answer.
                     .init(service: admin),
                     .init(service: DrainService(node: node, listener: listener)),
-                    .init(service: ReloadService(reload: reload)),
-                    .init(service: LogRotationService(log: node.accessLog, logger: logger)),
-                    .init(service: StoreMaintenance(node: node)),
+                ] + ownServices.map { .init(service: $0) } + [
                     .init(
                         service: DrainOrderService(orders: drains),
-                        successTerminationBehavior: .gracefullyShutdownGroup),
+                        successTerminationBehavior: .gracefullyShutdownGroup)
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: adminLogger))
         do {
@@ -139,15 +138,6 @@ struct NodeService: Sendable {
         case let error as IOError: String(cString: strerror(error.errnoCode))
         case let error as SocketAddressError.UnknownHost: "no address of \(error.host) is known"
         default: "\(error)"
-        }
-    }
-
-    private func openAccessLog() throws -> AccessLog? {
-        let format: AccessLog.Format = configuration.log.format == .json ? .json : .combined
-        switch configuration.log.access {
-        case .off: return nil
-        case .standardOutput: return try AccessLog(path: nil, format: format)
-        case .file(let path): return try AccessLog(path: path, format: format)
         }
     }
 }
@@ -183,10 +173,11 @@ private struct DrainOrderService: Service {
 
 /// SIGHUP reads the configuration anew.
 private struct ReloadService: Service {
-    let reload: @Sendable () -> Result<Void, AdminProblem>
+    let signals: UnixSignalsSequence
+    let reload: @Sendable () -> Result<ReloadReport, AdminProblem>
 
     func run() async throws {
-        for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+        for await _ in signals.cancelOnGracefulShutdown() {
             _ = reload()
         }
     }

@@ -497,6 +497,26 @@ class Warm(CommandCase):
         self.assertEqual(document["notStored"]["reasons"][0]["reason"], "no-store")
         self.assertEqual(document["wrongLines"][0]["line"], 3)
 
+    def test_the_listener_is_found_in_the_status(self):
+        base = f"http://found{time.monotonic_ns()}.example"
+        out, _ = self.run_command("warm", "-", stdin=f"{base}/a\n", ROCKPOOL_NODE=None)
+        self.assertRegex(out, r"(?m)^stored +1$")
+        out, _ = self.run_command(
+            "warm", "-", "--json", "--admin", NODE.admin, "--token-file", NODE.token_file, stdin=f"{base}/a\n",
+            ROCKPOOL_NODE=None, ROCKPOOL_ADMIN=None, ROCKPOOL_ADMIN_TOKEN=None)
+        self.assertEqual(json.loads(out)["node"], NODE.address)
+
+    def test_a_listener_that_is_not_found_is_asked_for(self):
+        port, = free_ports(1)
+        for changes, code in (
+                ({"ROCKPOOL_ADMIN": f"http://127.0.0.1:{port}"}, 2), ({"ROCKPOOL_ADMIN_TOKEN": "wrong-token"}, 77)):
+            out, err = self.run_command(
+                "warm", "-", code=code, stdin="http://a.example/\n", ROCKPOOL_NODE=None, **changes)
+            self.assertEqual(out, "")
+            self.assertIn("--node http://HOST:PORT", err)
+            self.assertIn("ROCKPOOL_NODE", err)
+            self.assertEqual(err.count("\n"), 1)
+
     def test_an_empty_list_is_done(self):
         self.run_command("warm", "-", stdin="# nothing\n")
 

@@ -53,6 +53,12 @@ struct TextTests {
         #expect(Printable.text("a\u{1b}[2Jb\u{9b}\u{202e}\n") == "a\\x1b[2Jb\\u{9b}\\u{202e}\\x0a")
         #expect(Printable.text("caf\u{e9}") == "caf\u{e9}")
         #expect(Printable.columns("caf\u{e9}") == "caf\\u{e9}")
+        #expect(
+            Printable.text("a\u{200b}\u{3164}\u{2800}\u{e0041}b") == "a\\u{200b}\\u{3164}\\u{2800}\\u{e0041}b"
+        )
+        let long = Printable.text(String(repeating: "x", count: 100_000))
+        #expect(long.count < Printable.longest + 30 && long.hasSuffix("...(+83616)"))
+        #expect(Printable.lines("a\nb\u{1b}") == "a\nb\\x1b")
         #expect(Printable.json("{\"a\":\"\u{9b}\"}\n") == "{\"a\":\"\\u009b\"}\n")
     }
 

@@ -167,6 +167,10 @@ class Suite:
         require(browser.evaluate("document.querySelectorAll('#board img, #board a:not(.skip)').length") == 0,
                 "it became markup")
         require(browser.evaluate("window.hostile") is None, "it ran")
+        require(self.node.send("/\u202egpj.exe\u200b") == 200, "the path that turns round is refused")
+        browser.wait("document.querySelector('#misses').textContent.includes('u{202e}gpj.exe\\\\u{200b}')",
+                     "what turns text round and what hides, by their numbers")
+        require(browser.evaluate("/[\\u202e\\u200b]/.test(document.body.textContent)") is False, "they are there raw")
         require(browser.text("#misses .said").strip(), "a reason")
         require(re.search(r"^(Miss|Pass): \w", browser.text("#reasons")), f"reasons: {browser.text('#reasons')}")
         browser.look(360, 740, "light", 2)

@@ -106,6 +106,49 @@ import Testing
         }
     }
 
+    @Test func `a reload names the keys that wait for a restart, in its answer and in the log`() async throws
+    {
+        try await withAdmin(reload: {
+            .success(ReloadReport(waitingForRestart: ["listen", "cache.directory"]))
+        }) { admin in
+            let answer = try await admin.ask("POST", "/reload")
+            #expect(answer.status == 200)
+            #expect(answer.text == #"{"reloaded":true,"waitingForRestart":["listen","cache.directory"]}"#)
+            #expect(
+                admin.log.lines == [
+                    "notice: reload: client=127.0.0.1 outcome=done waitingForRestart=listen,cache.directory"
+                ])
+        }
+        try await withAdmin { admin in
+            let answer = try await admin.ask("POST", "/reload")
+            #expect(answer.text == #"{"reloaded":true,"waitingForRestart":[]}"#)
+        }
+    }
+
+    @Test func `another token counts from the next request on, and the one before no more`() async throws {
+        try await withAdmin { admin in
+            try await expect(200) { try await admin.ask("GET", "/status") }
+            admin.current.replace(with: AdminToken("another-token-of-some-length"))
+            try await expect(401) { try await admin.ask("GET", "/status") }
+            try await expect(200) {
+                try await admin.ask("GET", "/status", token: "another-token-of-some-length")
+            }
+        }
+    }
+
+    @Test func `the status says where clients connect`() async throws {
+        try await withAdmin { admin in
+            admin.node.node.listeners = [
+                BoundListener(address: ListenAddress(host: "::1", port: 81), isTLS: false),
+                BoundListener(address: ListenAddress(host: "192.0.2.1", port: 443), isTLS: true),
+            ]
+            let status = try JSONValue(parsing: try await admin.ask("GET", "/status").text)
+            let listeners = try #require(status["listeners"]?.items)
+            #expect(listeners.map { $0["address"] } == [.string("[::1]:81"), .string("192.0.2.1:443")])
+            #expect(listeners.map { $0["tls"] } == [.bool(false), .bool(true)])
+        }
+    }
+
     @Test func `an order to drain is passed on`() async throws {
         try await withAdmin { admin in
             let answer = try await admin.ask("POST", "/drain")

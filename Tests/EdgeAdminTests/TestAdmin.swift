@@ -19,10 +19,13 @@ final class TestAdmin: Sendable {
     let log: RecordedLog
     let service: AdminService
     let drains: DrainCount
+    let current: CurrentToken
 
     fileprivate init(
-        _ node: TestNode, _ port: Int, _ log: RecordedLog, _ service: AdminService, _ drains: DrainCount
+        _ node: TestNode, _ port: Int, _ log: RecordedLog, _ service: AdminService, _ drains: DrainCount,
+        _ current: CurrentToken
     ) {
+        self.current = current
         self.node = node
         self.port = port
         self.log = log
@@ -57,7 +60,7 @@ final class DrainCount: Sendable {
 func withAdmin(
     configure: (inout NodeConfiguration) -> Void = { _ in },
     limits: (inout AdminLimits) -> Void = { _ in },
-    reload: @escaping @Sendable () -> Result<Void, AdminProblem> = { .success(()) },
+    reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem> = { .success(ReloadReport()) },
     _ body: (TestAdmin) async throws -> Void
 ) async throws {
     // Nothing here asks an origin.
@@ -66,8 +69,9 @@ func withAdmin(
     let drains = DrainCount()
     var quiet = Logger(label: "admin") { _ in SwiftLogNoOpLogHandler() }
     quiet.logLevel = .critical
+    let current = CurrentToken(AdminToken(TestAdmin.token))
     var service = AdminService(
-        node: node.node, token: AdminToken(TestAdmin.token), version: "1.2.3",
+        node: node.node, token: current, version: "1.2.3",
         audit: Logger(label: "audit") { _ in log }, reload: reload, drain: { drains.add() })
     limits(&service.limits)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -82,7 +86,7 @@ func withAdmin(
     let running = Task { try await services.run() }
     var iterator = ports.makeAsyncIterator()
     guard let number = await iterator.next() else { throw TestFailure("the admin listener did not start") }
-    let admin = TestAdmin(node, number, log, service, drains)
+    let admin = TestAdmin(node, number, log, service, drains, current)
     let result: Result<Void, any Error>
     do {
         result = .success(try await body(admin))

@@ -42,6 +42,28 @@ struct SampleFileTests {
             ])
     }
 
+    @Test func `of every key it is known whether a reload is enough`() throws {
+        // Below these a reload is, for all of it.
+        let live = ["origins", "sites"]
+        let known: Set = [
+            "node.id", "listen[].address", "admin.address", "admin.tokenFile", "cache.directory",
+            "cache.memory",
+            "cache.disk", "cache.maxResponse", "cache.maxVariants", "log.access", "log.format", "log.level",
+        ]
+        let schema = try #require(
+            try JSONSerialization.jsonObject(with: Data(SchemaFile.text().utf8)) as? [String: Any])
+        func paths(_ node: [String: Any], _ place: String) -> [String] {
+            guard !live.contains(place) else { return [] }
+            let members = (node["properties"] as? [String: [String: Any]] ?? [:]).flatMap { name, child in
+                paths(child, place.isEmpty ? name : "\(place).\(name)")
+            }
+            let items = (node["items"] as? [String: Any]).map { paths($0, "\(place)[]") } ?? []
+            return members.isEmpty && items.isEmpty ? [place] : members + items
+        }
+        // A new key belongs here, and in NodeConfiguration.waitingForRestart where a reload does not do.
+        #expect(Set(paths(schema, "")) == known)
+    }
+
     @Test func `the minimal sample loads`() throws {
         let path = Self.folder.appendingPathComponent("minimal.yaml").path
         let configuration = try ConfigurationFile.load(path: path)

@@ -65,6 +65,40 @@ import Testing
         #expect(String(decoding: json, as: UTF8.self) == "\"a\\u0085\\u009b31m\\u2028\\u2029é\u{a0}\"")
     }
 
+    @Test(arguments: [
+        "\u{202e}", "\u{2066}", "\u{200b}", "\u{200d}", "\u{feff}", "\u{ad}", "\u{61c}", "\u{e0041}",
+        "\u{fe0f}",
+        "\u{3164}", "\u{e000}",
+    ])
+    func `characters that turn, join or hide text are escaped, and come back`(_ character: String) throws {
+        let text = "a\(character)b"
+        let json = write { $0.json(Array(text.utf8)) }
+        #expect(json.allSatisfy { $0 >= 0x20 && $0 < 0x7f }, "\(String(decoding: json, as: UTF8.self))")
+        #expect(try parse(json) == text)
+    }
+
+    @Test(arguments: [0, 1, 2, 3, 4, 5, 6, 7, 8, 30])
+    func `what is longer than its limit is cut between characters, and says by how much`(_ limit: Int) throws
+    {
+        let text = Array("aé中🐚\"\u{202e}xyz".utf8)
+        let json = try #require(try parse(write { $0.json(text, limit: limit) }))
+        let escaped = String(decoding: write { $0.escaped(text, limit: limit) }, as: UTF8.self)
+        guard limit < text.count else {
+            #expect(json == String(decoding: text, as: UTF8.self))
+            #expect(!escaped.contains("...(+"))
+            return
+        }
+        #expect(!json.unicodeScalars.contains("\u{fffd}"))
+        let kept = json.prefix { $0 != "." }
+        #expect(kept.utf8.count <= limit && kept.utf8.count > limit - 4)
+        #expect(json.hasSuffix("...(+\(text.count - kept.utf8.count))"))
+        #expect(escaped.hasSuffix("...(+\(text.count - kept.utf8.count))"))
+        // Bytes that are no UTF-8 at all have no place to be cut at but the limit.
+        let continuations = [UInt8](repeating: 0x80, count: 40)
+        #expect(
+            try parse(write { $0.json(continuations, limit: limit) })?.hasSuffix("(+\(40 - limit))") == true)
+    }
+
     @Test func `the combined format escapes all but printable ASCII`() {
         let bytes = Array("GET /plain-and-long \"q\" \\ ".utf8) + [0, 9, 10, 13, 27, 127, 128, 255]
         let text = String(decoding: write { $0.escaped(bytes) }, as: UTF8.self)
@@ -125,6 +159,42 @@ import Testing
         }
         #expect(
             combined == ["2001:db8::1 - - [21/Nov/2026:09:12:30 +0000] \"  HTTP/1.1\" 0 0 \"-\" \"-\" error"])
+    }
+
+    @Test(arguments: AccessLog.Format.allCases, [UInt8(ascii: "x"), 0x22, 0x80, 0xe2])
+    func `whatever a client sends, a line is whole and of bounded length`(
+        _ format: AccessLog.Format, _ byte: UInt8
+    ) throws {
+        let long = [UInt8](repeating: byte, count: 60_000)
+        let name = String(repeating: "a", count: 6_000)
+        var limits = RequestLimits()
+        limits.maxTargetBytes = 1 << 20
+        limits.maxHeadBytes = 1 << 20
+        var head = RequestHead()
+        var parser = RequestParser(limits: limits)
+        let text =
+            Array("\(name) /\(name) HTTP/1.1\r\nHost: \(name)\r\nReferer: ".utf8) + long
+            + Array("\r\nUser-Agent: ".utf8) + long + Array("\r\n\r\n".utf8)
+        guard case .complete = text.withUnsafeBytes({ parser.parse($0, into: &head) }) else {
+            Issue.record("not parsed")
+            return
+        }
+        let client = ClientAddress(text: Array("192.0.2.1".utf8))
+        let found = try lines(format) { lane in
+            for _ in 0..<3 {
+                lane.append(
+                    head: head, client: client, site: [], facts: AccessFacts(), now: WallTime(seconds: 0))
+            }
+        }
+        try #require(found.count == 3)
+        for line in found {
+            #expect(line.utf8.count < 32_768)
+            guard format == .json else { continue }
+            let record = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            for name in ["method", "target", "host", "referer", "userAgent"] {
+                #expect((record?[name] as? String)?.contains("...(+") == true, "\(name)")
+            }
+        }
     }
 
     @Test func `a lane that nobody empties drops lines and counts them`() throws {

@@ -52,6 +52,23 @@ import Testing
         tier.checkInvariants()
     }
 
+    @Test func `a smaller number of variants takes the surplus at once, a larger one lets more in`() {
+        let languages = ["de", "fr", "it", "pl"].map { Fixture.response(1, language: $0) }
+        for response in languages.prefix(3) { tier.insert(response) }
+        tier.insert(Fixture.response(2))
+        tier.recordHit(languages[0])
+        tier.setMaxVariants(1)
+        #expect(tier.all(1).map(ObjectIdentifier.init) == [ObjectIdentifier(languages[0])])
+        #expect(tier.all(2).count == 1)
+        #expect(tier.snapshot.variantEvictions == 2)
+        #expect(tier.snapshot.usedBytes == 200)
+        tier.checkInvariants()
+        tier.setMaxVariants(4)
+        for response in languages { tier.insert(response) }
+        #expect(tier.all(1).count == 4)
+        tier.checkInvariants()
+    }
+
     @Test func `variants stand side by side, the newest first`() {
         let plain = Fixture.response(1)
         let german = Fixture.response(1, language: "de")

@@ -21,7 +21,7 @@ public final class TestNode: Sendable {
     ///   - configure: changes to that configuration.
     public static func start(
         origin originURL: String, loops: Int = 1, limits: ConnectionLimits = ConnectionLimits(),
-        volume: (any DiskVolume)? = nil, purgeVolume: (any DiskVolume)? = nil,
+        volume: (any DiskVolume)? = nil, purgeVolume: (any DiskVolume)? = nil, accessLog: AccessLog? = nil,
         _ configure: (inout NodeConfiguration) -> Void = { _ in }
     ) async throws -> TestNode {
         var configuration = NodeConfiguration.forSingleOrigin(url: originURL)
@@ -37,7 +37,7 @@ public final class TestNode: Sendable {
         let ledger: any PurgeLedger =
             try purgeVolume.map { try PurgeJournal(volume: $0) } ?? VolatilePurgeLedger(epoch: 1)
         let node = Node(
-            configuration: configuration, nodeID: Array("test-node".utf8), accessLog: nil, disk: disk,
+            configuration: configuration, nodeID: Array("test-node".utf8), accessLog: accessLog, disk: disk,
             ledger: ledger)
         node.pulls.start()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
@@ -118,14 +118,15 @@ public final class TestNode: Sendable {
 public func withNode(
     script: @escaping ScriptedServer.Script, readsBodies: Bool = true, loops: Int = 1,
     limits: ConnectionLimits = ConnectionLimits(), volume: (any DiskVolume)? = nil,
-    purgeVolume: (any DiskVolume)? = nil,
+    purgeVolume: (any DiskVolume)? = nil, accessLog: AccessLog? = nil,
     configure: (inout NodeConfiguration) -> Void = { _ in },
     _ body: (TestNode, ScriptedServer) async throws -> Void
 ) async throws {
     let origin = try ScriptedServer(readsBodies: readsBodies, script)
     defer { origin.stop() }
     let node = try await TestNode.start(
-        origin: origin.url, loops: loops, limits: limits, volume: volume, purgeVolume: purgeVolume, configure)
+        origin: origin.url, loops: loops, limits: limits, volume: volume, purgeVolume: purgeVolume,
+        accessLog: accessLog, configure)
     do {
         try await body(node, origin)
     } catch {

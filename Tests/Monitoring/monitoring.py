@@ -18,6 +18,7 @@ import threading
 import time
 
 import access_log
+import reloading
 from monitoring_node import Failure, Node, Origin, check, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -303,6 +304,7 @@ def main():
         same(node.get("/a").status, 200, "after SIGUSR1")
         same(node.stop(), 0, "exit code")
         access_log.run(binary, folder, origin)
+        reloading.run(binary, folder, origin)
         print(f"ok, {time.monotonic() - began:.1f} s")
     except Failure as failure:
         print(f"FAILED: {failure}\n(files in {folder})", file=sys.stderr)

@@ -43,7 +43,8 @@ def free_ports(count):
 
 class Origin:
     """GET /NAME: 100 bytes. /stale… is never fresh and may be served stale, /private… may not be stored, /fail… is a
-    500, /slow… waits to be released before its head goes out. While `failing`, everything is a 500."""
+    500, /slow… waits to be released before its head goes out, /size/N/… has N bytes. While `failing`, everything is a
+    500."""
 
     def __init__(self):
         origin = self
@@ -69,14 +70,15 @@ class Origin:
                     control = "max-age=0, stale-if-error=600"
                     if self.headers["If-None-Match"] == '"one"':
                         status = 304
+                size = int(path.split("/")[1]) if path.startswith("size/") else 100
                 self.send_response(status)
                 self.send_header("Cache-Control", control)
                 self.send_header("ETag", '"one"')
                 if status != 304:
-                    self.send_header("Content-Length", "100")
+                    self.send_header("Content-Length", str(size))
                 self.end_headers()
                 if status != 304:
-                    self.wfile.write(b"x" * 100)
+                    self.wfile.write(b"x" * size)
 
             def log_message(self, *_):
                 pass

@@ -73,14 +73,19 @@
 
   const $ = (id) => document.getElementById(id);
 
+  /** Characters that turn, join or hide what stands beside them, or show nothing: told by their number instead. */
+  const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+  const visible = (text) => String(text).replace(UNSEEN, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+
   /** An element with attributes and children; strings become text. */
   function make(tag, attributes = {}, ...children) {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
       if (value === undefined || value === null || value === false) continue;
-      node.setAttribute(name, value === true ? "" : String(value));
+      node.setAttribute(name, value === true ? "" : visible(value));
     }
-    node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+    node.append(...children.filter((child) => child !== null && child !== undefined && child !== false)
+      .map((child) => (child instanceof Node ? child : visible(child))));
     return node;
   }
 
@@ -91,7 +96,7 @@
   }
 
   function say(node, text) {
-    const wanted = String(text);
+    const wanted = visible(text);
     if (node.textContent !== wanted) node.textContent = wanted;
   }
 
@@ -128,8 +133,8 @@
 
   /** A sentence whose `quoted` parts are code. */
   const prose = (text) =>
-    String(text).split("`").map((part, place) => (place % 2 === 1 ? make("code", {}, part) : part));
-  const plain = (text) => String(text).replaceAll("`", "");
+    visible(text).split("`").map((part, place) => (place % 2 === 1 ? make("code", {}, part) : part));
+  const plain = (text) => visible(text).replaceAll("`", "");
 
   // ---- Figures as text
 
@@ -493,7 +498,7 @@
     say($("node"), status.node ?? NONE);
     say($("version"), status.version ?? NONE);
     say($("uptime"), span(status.uptimeSeconds));
-    document.title = status.node ? `${status.node} · Rockpool` : "Rockpool";
+    document.title = status.node ? `${visible(status.node)} · Rockpool` : "Rockpool";
     showRatio(status);
     showTraffic(status);
     showLatency(status.latency ?? {});

@@ -34,15 +34,25 @@ public final class AccessLane: Sendable {
         var second = Int64.min
         /// The time to the second, as the format shows it.
         var time: [UInt8] = []
+        var style: Style
     }
 
-    private let state = Mutex(State())
-    private let format: AccessLog.Format
+    /// How lines look, and whether there are any.
+    struct Style: Sendable, Equatable {
+        var format = AccessLog.Format.json
+        var isOn = true
+    }
+
+    private let state: Mutex<State>
     private let wake: AccessLogWake
 
-    init(format: AccessLog.Format, wake: AccessLogWake) {
-        self.format = format
+    init(style: Style, wake: AccessLogWake) {
+        state = Mutex(State(style: style))
         self.wake = wake
+    }
+
+    convenience init(format: AccessLog.Format, wake: AccessLogWake) {
+        self.init(style: Style(format: format), wake: wake)
     }
 
     /// Adds a line, or counts it as dropped where the writer is that far behind. Never waits for the writer's output.
@@ -51,6 +61,8 @@ public final class AccessLane: Sendable {
         facts: AccessFacts, now: WallTime
     ) {
         let isUrgent = state.withLock { state in
+            guard state.style.isOn else { return false }
+            let format = state.style.format
             if now.seconds != state.second {
                 state.second = now.seconds
                 state.time = format == .json ? ISOTime.toSecond(now) : ISOTime.common(now)
@@ -74,9 +86,14 @@ public final class AccessLane: Sendable {
         wake.linesWait(isUrgent: isUrgent)
     }
 
-    /// Takes the lines out; `spare` is for those to come.
-    func take(_ spare: () -> LineBuffer) -> LineBatch? {
+    /// Takes the lines out; `spare` is for those to come, which look like `style` from here on where it is given.
+    func take(_ spare: () -> LineBuffer, changingTo style: Style? = nil) -> LineBatch? {
         state.withLock { state in
+            if let style {
+                // The time is kept as the format shows it.
+                state.second = .min
+                state.style = style
+            }
             guard state.count > 0 else { return nil }
             let batch = LineBatch(buffer: state.buffer, count: state.count, lines: state.lines)
             state.buffer = spare()
@@ -90,6 +107,16 @@ public final class AccessLane: Sendable {
     var droppedLines: UInt64 { state.withLock { $0.dropped } }
 
     // MARK: Formats
+
+    /// How much of what a client sent goes into a line, in bytes: with it no line is longer than some 25 KiB.
+    enum Limit {
+        static let method = 32
+        /// A name of 253 bytes and a port.
+        static let host = 260
+        static let target = 4_096
+        static let referer = 2_048
+        static let userAgent = 1_024
+    }
 
     private static func json(
         _ line: inout LogLine, _ head: RequestHead, _ client: ClientAddress,
@@ -140,21 +167,22 @@ public final class AccessLane: Sendable {
             line.literal(",\"site\":")
             line.json(site)
             line.literal(",\"host\":")
-            line.json(UnsafeBufferPointer(rebasing: bytes[head.authorityRange ?? 0..<0]))
+            line.json(
+                UnsafeBufferPointer(rebasing: bytes[head.authorityRange ?? 0..<0]), limit: Limit.host)
             line.literal(",\"method\":")
-            line.json(UnsafeBufferPointer(rebasing: bytes[head.methodRange]))
+            line.json(UnsafeBufferPointer(rebasing: bytes[head.methodRange]), limit: Limit.method)
             line.literal(",\"target\":")
-            line.json(UnsafeBufferPointer(rebasing: bytes[head.targetRange]))
+            line.json(UnsafeBufferPointer(rebasing: bytes[head.targetRange]), limit: Limit.target)
             line.literal(",\"proto\":\"HTTP/1.")
             line.decimal(Int64(head.minorVersion))
             line.byte(Octet.quote)
             if let range = head.range(of: .referer) {
                 line.literal(",\"referer\":")
-                line.json(UnsafeBufferPointer(rebasing: bytes[range]))
+                line.json(UnsafeBufferPointer(rebasing: bytes[range]), limit: Limit.referer)
             }
             if let range = head.range(of: .userAgent) {
                 line.literal(",\"userAgent\":")
-                line.json(UnsafeBufferPointer(rebasing: bytes[range]))
+                line.json(UnsafeBufferPointer(rebasing: bytes[range]), limit: Limit.userAgent)
             }
         }
     }
@@ -170,9 +198,9 @@ public final class AccessLane: Sendable {
             line.raw(time)
             line.literal("] \"")
             if facts.refusal == nil {
-                line.escaped(UnsafeBufferPointer(rebasing: bytes[head.methodRange]))
+                line.escaped(UnsafeBufferPointer(rebasing: bytes[head.methodRange]), limit: Limit.method)
                 line.byte(Octet.space)
-                line.escaped(UnsafeBufferPointer(rebasing: bytes[head.targetRange]))
+                line.escaped(UnsafeBufferPointer(rebasing: bytes[head.targetRange]), limit: Limit.target)
                 line.literal(" HTTP/1.")
                 line.decimal(Int64(head.minorVersion))
             } else {
@@ -183,9 +211,13 @@ public final class AccessLane: Sendable {
             line.byte(Octet.space)
             line.decimal(facts.bodyBytes)
             line.literal(" \"")
-            line.escapedOrHyphen(head.range(of: .referer).map { UnsafeBufferPointer(rebasing: bytes[$0]) })
+            line.escapedOrHyphen(
+                head.range(of: .referer).map { UnsafeBufferPointer(rebasing: bytes[$0]) },
+                limit: Limit.referer)
             line.literal("\" \"")
-            line.escapedOrHyphen(head.range(of: .userAgent).map { UnsafeBufferPointer(rebasing: bytes[$0]) })
+            line.escapedOrHyphen(
+                head.range(of: .userAgent).map { UnsafeBufferPointer(rebasing: bytes[$0]) },
+                limit: Limit.userAgent)
             line.literal("\" ")
             line.literal(facts.outcome.literal)
             line.byte(Octet.lf)

@@ -6,21 +6,25 @@ import Synchronization
 /// them, so that a full disk, a slow pipe or one that nobody reads never holds up a loop. What finds no room in a
 /// loop's memory is dropped and counted.
 ///
-/// The writer waits a few milliseconds for more once the first line came. SIGUSR1 leads to ``reopen()``.
+/// The writer waits a few milliseconds for more once the first line came. SIGUSR1 leads to ``reopen(_:)``, a reload of
+/// the configuration to ``change(to:format:)``.
 public final class AccessLog: Sendable {
-    public enum Format: Sendable {
-        case json, combined
-    }
+    public typealias Format = NodeConfiguration.Log.Format
+    public typealias Destination = NodeConfiguration.Log.Access
 
     /// What waits for the writer beside the lanes, in order.
     private enum Item {
-        /// Lines from before a reopening.
+        /// Lines from before what follows.
         case batch(LineBatch)
         /// From here on lines go there.
         case descriptor(Int32)
+        /// From here on lines go to what is at the path by then.
+        case reopen(String, @Sendable (AccessLogError?) -> Void)
     }
 
     private struct State {
+        var destination: Destination
+        var style: AccessLane.Style
         var lanes: [AccessLane] = []
         var items: [Item] = []
         var itemBytes = 0
@@ -30,41 +34,65 @@ public final class AccessLog: Sendable {
         var giveUpAt: MonotonicTime?
     }
 
-    /// Lines that wait for an output that takes none while the log is reopened again and again.
+    /// Lines that wait for an output that takes none while the log is reopened again and again; at least twice what
+    /// the lanes hold.
     private static let maxItemBytes = 8 << 20
     private static let lingerMilliseconds: Int32 = 5
     private static let closeMilliseconds: Int64 = 2_000
 
-    /// Nil for standard output.
-    public let path: String?
-    private let format: Format
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    /// One change of the destination after the other.
+    private let changes = Mutex(())
+    private let isWriting: Atomic<Bool>
     private let wake: AccessLogWake
     /// Closed by the writer when it ends.
     private let endRead: Int32
     private let endWrite: Int32
 
-    /// A log on `path`, or on standard output where that is nil.
-    public init(path: String?, format: Format) throws {
-        self.path = path
-        self.format = format
-        let descriptor = try path.map { try Self.open($0) } ?? 1
+    /// - Throws: ``AccessLogError`` where the file cannot be opened.
+    public init(_ destination: Destination, format: Format) throws {
+        let descriptor = try Self.open(destination)
+        let style = AccessLane.Style(format: format, isOn: destination != .off)
+        state = Mutex(State(destination: destination, style: style))
+        isWriting = Atomic(style.isOn)
         wake = try AccessLogWake()
         (endRead, endWrite) = try AccessLogWake.pipe()
         startWriter(descriptor)
     }
 
-    private static func open(_ path: String) throws -> Int32 {
-        var flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC
-        var status = stat()
-        // A FIFO that nobody reads would hold up who opens it.
-        if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO {
-            flags = O_RDWR | O_NONBLOCK | O_CLOEXEC
+    /// The descriptor of a destination; -1 for none.
+    private static func open(_ destination: Destination) throws(AccessLogError) -> Int32 {
+        switch destination {
+        case .off: -1
+        case .standardOutput: 1
+        case .file(let path): try open(path)
         }
+    }
+
+    private static func open(_ path: String) throws(AccessLogError) -> Int32 {
+        let flags = O_APPEND | O_CREAT | O_CLOEXEC
+        var status = stat()
+        let kind = stat(path, &status) == 0 ? status.st_mode & S_IFMT : 0
+        // A FIFO that nobody reads would hold up who opens it.
+        if kind == S_IFIFO { return try opened(path, O_RDWR | O_NONBLOCK | O_CLOEXEC) }
+        // The end of a file is looked at before the first line; one that may not be read is written all the same.
+        if kind == S_IFREG, let descriptor = try? opened(path, O_RDWR | flags) { return descriptor }
+        return try opened(path, O_WRONLY | flags)
+    }
+
+    private static func opened(_ path: String, _ flags: Int32) throws(AccessLogError) -> Int32 {
         let descriptor = Glibc.open(path, flags, 0o644)
         guard descriptor >= 0 else { throw AccessLogError(path: path, code: errno) }
         return descriptor
     }
+
+    /// Where the log goes; nil for standard output, or where there is none.
+    public var path: String? {
+        if case .file(let path) = state.withLock({ $0.destination }) { path } else { nil }
+    }
+
+    /// Whether lines go anywhere.
+    var isOn: Bool { isWriting.load(ordering: .relaxed) }
 
     /// Lines that were lost: the output took none, or failed.
     public var droppedLines: UInt64 {
@@ -74,31 +102,73 @@ public final class AccessLog: Sendable {
 
     /// A way into the log for one event loop.
     func lane() -> AccessLane {
-        let lane = AccessLane(format: format, wake: wake)
-        state.withLock { $0.lanes.append(lane) }
-        return lane
+        state.withLock { state in
+            let lane = AccessLane(style: state.style, wake: wake)
+            state.lanes.append(lane)
+            return lane
+        }
     }
 
-    /// Opens the file anew: all lines from now on go to what is at the path then, those before to where they went. A
-    /// log on standard output stays.
+    /// Opens the file anew: all lines from now on go to what is at the path then, those before to where they went. By
+    /// the time that a new file is there, the old one has all of its lines. A log on standard output stays.
+    ///
+    /// - Parameter completion: called on the writer's thread, with why the file cannot be opened; the log then goes on
+    ///   as before.
+    public func reopen(_ completion: @escaping @Sendable (AccessLogError?) -> Void) {
+        let isFile = state.withLock { state in
+            guard case .file(let path) = state.destination else { return false }
+            Self.turn(&state)
+            state.items.append(.reopen(path, completion))
+            return true
+        }
+        if isFile { wake.now() }
+    }
+
+    /// Has lines from now on go to `destination`, and look like `format`; those before go to where they went. Loops
+    /// follow at their next request.
     ///
     /// - Throws: ``AccessLogError`` where it cannot be opened; the log then goes on as before.
-    public func reopen() throws {
-        guard let path else { return }
-        let descriptor = try Self.open(path)
-        state.withLock { state in
-            for lane in state.lanes {
-                guard let batch = lane.take({ state.spares.popLast() ?? LineBuffer() }) else { continue }
-                if state.itemBytes + batch.count > Self.maxItemBytes {
-                    state.dropped += batch.lines
-                } else {
-                    state.itemBytes += batch.count
-                    state.items.append(.batch(batch))
+    public func change(to destination: Destination, format: Format) throws(AccessLogError) {
+        let result = changes.withLock { _ -> Result<Void, AccessLogError> in
+            let (current, style) = state.withLock { ($0.destination, $0.style) }
+            let wanted = AccessLane.Style(format: format, isOn: destination != .off)
+            guard destination != current || wanted != style else { return .success(()) }
+            var descriptor: Int32?
+            if destination != current {
+                do throws(AccessLogError) {
+                    descriptor = try Self.open(destination)
+                } catch {
+                    return .failure(error)
                 }
             }
-            state.items.append(.descriptor(descriptor))
+            state.withLock { state in
+                state.style = wanted
+                Self.turn(&state)
+                if let descriptor { state.items.append(.descriptor(descriptor)) }
+                state.destination = destination
+            }
+            isWriting.store(wanted.isOn, ordering: .relaxed)
+            return .success(())
         }
         wake.now()
+        try result.get()
+    }
+
+    /// Puts the lines of all lanes in front of what comes next.
+    private static func turn(_ state: inout State) {
+        let most = max(maxItemBytes, 2 * state.lanes.count * LineBuffer.capacity)
+        for lane in state.lanes {
+            let style = state.style
+            guard
+                let batch = lane.take({ state.spares.popLast() ?? LineBuffer() }, changingTo: style)
+            else { continue }
+            if state.itemBytes + batch.count > most {
+                state.dropped += batch.lines
+            } else {
+                state.itemBytes += batch.count
+                state.items.append(.batch(batch))
+            }
+        }
     }
 
     /// Writes what is pending and ends the writer, within two seconds: an output that takes nothing is not waited for.
@@ -153,12 +223,22 @@ public final class AccessLog: Sendable {
                 switch item {
                 case .batch(let batch): write(batch, to: &output)
                 case .descriptor(let next): output.replace(with: next)
+                case .reopen(let path, let completion): completion(reopen(path, &output))
                 }
             }
             if isClosed { break }
         }
         output.close()
         Glibc.close(endWrite)
+    }
+
+    private func reopen(_ path: String, _ output: inout LogOutput) -> AccessLogError? {
+        do throws(AccessLogError) {
+            output.replace(with: try Self.open(path))
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func waitForLines() {
@@ -204,12 +284,25 @@ private struct LogOutput {
     /// The last line written is not whole: a disk was full in its middle.
     private var isInsideLine = false
 
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
+    init(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        isInsideLine = Self.endsInsideLine(descriptor)
+    }
 
     mutating func replace(with next: Int32) {
         close()
         descriptor = next
-        isInsideLine = false
+        isInsideLine = Self.endsInsideLine(next)
+    }
+
+    /// Whether a file's last line is not whole: the process that wrote it was killed in its middle.
+    private static func endsInsideLine(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        var last: UInt8 = 10
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0,
+            pread(descriptor, &last, 1, status.st_size - 1) == 1
+        else { return false }
+        return last != 10
     }
 
     func close() {

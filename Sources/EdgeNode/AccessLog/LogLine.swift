@@ -1,4 +1,5 @@
 import EdgeHTTP
+import EdgePrimitives
 
 /// Writes log text into a piece of memory and stops at its end: what does not fit is not written at all, and
 /// ``isFull`` says so.
@@ -81,10 +82,11 @@ struct LogLine {
 
     // MARK: JSON
 
-    /// A JSON string. What is not UTF-8 becomes U+FFFD; control characters, those of ISO 8859 and the line separators
-    /// of Unicode as well, are escaped.
-    mutating func json(_ bytes: UnsafeBufferPointer<UInt8>) {
-        guard hasRoom(bytes.count * 6 + 2) else { return }
+    /// A JSON string. What is not UTF-8 becomes U+FFFD; whatever does not show as itself (``PlainText/shows(_:)``) is
+    /// escaped. Of more than `limit` bytes the rest is left out, and the text ends with how many those are.
+    mutating func json(_ whole: UnsafeBufferPointer<UInt8>, limit: Int = .max) {
+        let bytes = Self.cut(whole, limit)
+        guard hasRoom(bytes.count * 6 + 2 + Self.largestMark) else { return }
         put(Octet.quote)
         var index = copyPlain(bytes)
         while index < bytes.count {
@@ -103,10 +105,33 @@ struct LogLine {
             default: index += putScalar(UnsafeBufferPointer(rebasing: bytes[index...]))
             }
         }
+        if bytes.count < whole.count { mark(cut: whole.count - bytes.count) }
         put(Octet.quote)
     }
 
-    mutating func json(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { json($0) } }
+    mutating func json(_ bytes: [UInt8], limit: Int = .max) {
+        bytes.withUnsafeBufferPointer { json($0, limit: limit) }
+    }
+
+    // MARK: Long texts
+
+    /// `...(+N)` with the largest number there is.
+    private static let largestMark = 26
+
+    /// The front of `bytes` that a log shows: no character of UTF-8 is cut in its middle.
+    private static func cut(_ bytes: UnsafeBufferPointer<UInt8>, _ limit: Int) -> UnsafeBufferPointer<UInt8> {
+        guard bytes.count > limit else { return bytes }
+        var end = limit
+        while end > 0, limit - end < 3, bytes[end] & 0xc0 == 0x80 { end -= 1 }
+        return UnsafeBufferPointer(rebasing: bytes[..<(bytes[end] & 0xc0 == 0x80 ? limit : end)])
+    }
+
+    /// Says that so many bytes were left out; see ``PlainText/cutMark(bytes:)``.
+    private mutating func mark(cut count: Int) {
+        literal("...(+")
+        decimal(Int64(count))
+        byte(UInt8(ascii: ")"))
+    }
 
     @inline(__always)
     private mutating func put(_ byte: UInt8) {
@@ -159,12 +184,17 @@ struct LogLine {
             put(0xbd)
             return 1
         }
-        if length == 2, bytes[0] == 0xc2, bytes[1] < 0xa0 {
-            putUnicode(UInt16(bytes[1]))
-        } else if length == 3, bytes[0] == 0xe2, bytes[1] == 0x80, bytes[2] == 0xa8 || bytes[2] == 0xa9 {
-            putUnicode(0x2000 | UInt16(bytes[2] & 0x3f))
-        } else {
+        var value = UInt32(bytes[0] & (length == 2 ? 0x1f : length == 3 ? 0x0f : 0x07))
+        for index in 1..<length { value = value << 6 | UInt32(bytes[index] & 0x3f) }
+        guard let scalar = Unicode.Scalar(value), !PlainText.shows(scalar) else {
             for index in 0..<length { put(bytes[index]) }
+            return length
+        }
+        if value < 0x1_0000 {
+            putUnicode(UInt16(value))
+        } else {
+            putUnicode(UInt16(0xd800 + (value - 0x1_0000) >> 10))
+            putUnicode(UInt16(0xdc00 + (value - 0x1_0000) & 0x3ff))
         }
         return length
     }
@@ -191,9 +221,11 @@ struct LogLine {
 
     // MARK: Combined format
 
-    /// Text between quotes as the usual servers write it: quotes, backslashes and all but printable ASCII as `\xHH`.
-    mutating func escaped(_ bytes: UnsafeBufferPointer<UInt8>) {
-        guard hasRoom(bytes.count * 4) else { return }
+    /// Text between quotes as the usual servers write it: quotes, backslashes and all but printable ASCII as `\xHH`. Of
+    /// more than `limit` bytes the rest is left out, and the text ends with how many those are.
+    mutating func escaped(_ whole: UnsafeBufferPointer<UInt8>, limit: Int = .max) {
+        let bytes = Self.cut(whole, limit)
+        guard hasRoom(bytes.count * 4 + Self.largestMark) else { return }
         for index in copyPlain(bytes)..<bytes.count {
             let byte = bytes[index]
             if byte < 32 || byte > 126 || byte == Octet.quote || byte == Octet.backslash {
@@ -205,12 +237,15 @@ struct LogLine {
                 put(byte)
             }
         }
+        if bytes.count < whole.count { mark(cut: whole.count - bytes.count) }
     }
 
-    mutating func escaped(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { escaped($0) } }
+    mutating func escaped(_ bytes: [UInt8], limit: Int = .max) {
+        bytes.withUnsafeBufferPointer { escaped($0, limit: limit) }
+    }
 
     /// The same, or a hyphen where there is nothing.
-    mutating func escapedOrHyphen(_ bytes: UnsafeBufferPointer<UInt8>?) {
-        if let bytes, !bytes.isEmpty { escaped(bytes) } else { byte(UInt8(ascii: "-")) }
+    mutating func escapedOrHyphen(_ bytes: UnsafeBufferPointer<UInt8>?, limit: Int = .max) {
+        if let bytes, !bytes.isEmpty { escaped(bytes, limit: limit) } else { byte(UInt8(ascii: "-")) }
     }
 }

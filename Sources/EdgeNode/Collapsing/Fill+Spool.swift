@@ -22,12 +22,12 @@ struct Spool: Sendable {
     /// Of what the pull brought, how much was handed on.
     var handed: Int64 = 0
 
-    init(blocks: DiskBlocks, blockBytes: Int, completeLength: Int64, base: Int64, memoryBytes: Int64) {
+    init(blocks: DiskBlocks, completeLength: Int64, base: Int64, memoryBytes: Int64) {
         self.blocks = blocks
-        self.blockBytes = Int64(blockBytes)
+        blockBytes = Int64(blocks.blockBytes)
         self.completeLength = completeLength
         self.base = base
-        aheadBytes = max(2 * Int64(blockBytes), min(Self.largestAheadBytes, memoryBytes / 8))
+        aheadBytes = max(2 * blockBytes, min(Self.largestAheadBytes, memoryBytes / 8))
     }
 
     /// The newest bytes, held for readers that keep up.
@@ -54,7 +54,7 @@ extension Fill {
             return nil
         }
         return Spool(
-            blocks: disk.blocks(id), blockBytes: disk.blockBytes, completeLength: length,
+            blocks: disk.blocks(id), completeLength: length,
             base: head.part?.range.lowerBound ?? 0, memoryBytes: node.maxInMemoryBytes)
     }
 

@@ -66,4 +66,17 @@ public struct NodeConfiguration: Sendable, Equatable {
     public var sites: [SiteConfiguration] = []
 
     public init() {}
+
+    /// The keys of the file whose values differ from those that the process was started with, as `running` has them,
+    /// and that count from the next start on. Every other key counts from the reload on.
+    public func waitingForRestart(since running: NodeConfiguration) -> [String] {
+        var keys: [String] = []
+        if nodeID != running.nodeID { keys.append("node.id") }
+        if listeners != running.listeners { keys.append("listen") }
+        if admin.address != running.admin.address { keys.append("admin.address") }
+        if cache.directory != running.cache.directory { keys.append("cache.directory") }
+        // A disk tier that is there grows and shrinks; to come or to go it needs a start.
+        if (cache.diskBytes == 0) != (running.cache.diskBytes == 0) { keys.append("cache.disk") }
+        return keys
+    }
 }

@@ -19,6 +19,7 @@ extension LoopContext {
             }
         case .hit, .stale, .error: break
         }
+        followReload()
         guard let accessLane else { return }
         record.facts.microseconds = Self.microseconds(record.started, now)
         record.facts.headMicroseconds = record.headSent.map { Self.microseconds(record.started, $0) }
@@ -30,6 +31,7 @@ extension LoopContext {
     /// Counts and logs a request that could not be read.
     public func refused(_ refusal: RequestRefusal, client: ClientAddress) {
         counters.count(refusal)
+        followReload()
         guard let accessLane else { return }
         var facts = AccessFacts()
         facts.status = refusal.status

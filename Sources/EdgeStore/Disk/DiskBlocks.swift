@@ -8,7 +8,7 @@ import EdgePrimitives
 /// but the response that they were written for.
 public struct DiskBlocks: Sendable {
     public let id: Digest128
-    let blockBytes: Int
+    public let blockBytes: Int
     let tier: DiskTier
 
     /// The block that holds `offset`; nil outside of the body.

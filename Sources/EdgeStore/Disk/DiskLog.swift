@@ -13,7 +13,7 @@ import Synchronization
 struct DiskLog {
     private var volume: any DiskVolume
     let identity: VolumeIdentity
-    let geometry: DiskGeometry
+    private(set) var geometry: DiskGeometry
     let index: DiskIndex
     let segments: SegmentTable
     let account: OccupancyAccount
@@ -181,6 +181,30 @@ struct DiskLog {
         open = nil
         victim = nil
         volume = ClosedVolume()
+    }
+
+    // MARK: Another budget
+
+    /// Keeps to another budget from here on: what does not fit it is given up, the oldest first.
+    mutating func resize(to wanted: DiskGeometry) throws(DiskError) {
+        if wanted != geometry {
+            geometry = wanted
+            // The open segment has room for as much as it was made for, and not for what the next ones are.
+            try seal()
+        }
+        try fitBudget()
+        hasBeenFull = isNextFull
+        hasTurned = true
+    }
+
+    /// Gives up the oldest segments while all of them take more than the budget. What readers still hold of segments
+    /// that are gone is given back when they let go.
+    mutating func fitBudget() throws(DiskError) {
+        while segments.occupiedBytes > geometry.budgetBytes, !order.isEmpty {
+            if order.count == 1 { try seal() }
+            if victim == nil { beginVictim() }
+            try finishVictim()
+        }
     }
 
     // MARK: Segments

@@ -18,6 +18,8 @@ public final class DiskTier: Sendable {
 
     /// Bodies up to this size lie in the record of their response.
     public static let inlineBytes = DiskFormat.inlineBytes
+    /// With less than this there is no disk tier.
+    public static let leastBudgetBytes = DiskGeometry.leastBudgetBytes
     static let readerThreads = 4
     /// For how long a disk that failed is left alone: at first, and at most.
     static let backOffMilliseconds: ClosedRange<Int64> = 1_000...30_000
@@ -33,7 +35,7 @@ public final class DiskTier: Sendable {
     /// Bodies beyond ``inlineBytes`` are written in blocks of this size.
     public let blockBytes: Int
 
-    let geometry: DiskGeometry
+    private let shape: Mutex<DiskGeometry>
     let index: DiskIndex
     let segments: SegmentTable
     let account: OccupancyAccount
@@ -45,9 +47,9 @@ public final class DiskTier: Sendable {
     let queue: Mutex<DiskQueue>
     private let admission: Mutex<AdmissionFilter>
     private let hasBeenFull = Atomic<Bool>(false)
-    private let largestBacklogBytes: Int
+    private let largestBacklogBytes: Atomic<Int>
     private let backOff: ClosedRange<Int64>
-    private let maxVariants: Int
+    private let variantLimit: Atomic<Int>
 
     /// Opens the directory behind `volume`, reads its journals, and is ready.
     ///
@@ -84,7 +86,7 @@ public final class DiskTier: Sendable {
         let log = DiskLog(
             volume: volume, identity: recovered.identity, geometry: geometry, recovered: recovered,
             counters: counters)
-        self.geometry = geometry
+        shape = Mutex(geometry)
         self.counters = counters
         recovery = recovered.report
         seed = recovered.identity.seed
@@ -92,9 +94,9 @@ public final class DiskTier: Sendable {
         index = recovered.index
         segments = recovered.segments
         account = recovered.account
-        largestBacklogBytes = backlogBytes
+        largestBacklogBytes = Atomic(backlogBytes)
         self.backOff = backOff
-        self.maxVariants = maxVariants
+        variantLimit = Atomic(maxVariants)
         hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
         admission = Mutex(
             AdmissionFilter(
@@ -156,7 +158,9 @@ public final class DiskTier: Sendable {
             if isTaken {
                 dropLeastVariant(of: place, &queue)
                 // A larger backlog than this stays where memory has it, and only there.
-                let isHeld = queue.pendingBytes + response.chargedBytes <= largestBacklogBytes
+                let isHeld =
+                    queue.pendingBytes + response.chargedBytes
+                    <= largestBacklogBytes.load(ordering: .relaxed)
                 queue.append(
                     isHeld ? .held(response) : .evictable(.init(response: response)), place,
                     bytes: isHeld ? response.chargedBytes : 0, replaces: replaces)
@@ -174,14 +178,17 @@ public final class DiskTier: Sendable {
     private func dropLeastVariant(of place: DiskQueue.Place, _ queue: inout DiskQueue) {
         guard place.variant != 0 else { return }
         let variants = index.find(place.key)
-        guard variants.count >= maxVariants,
-            let least = variants.min(by: {
-                ($0.uses, $0.location.generation, $0.location.offset)
-                    < ($1.uses, $1.location.generation, $1.location.offset)
-            })
-        else { return }
-        _ = index.remove(place.key, variant: least.variant, kind: .response, at: nil)
-        queue.append(.removal(.removeVariant, place.key, least.variant), bytes: 0)
+        // More than one where the number was made smaller.
+        let surplus = variants.count - variantLimit.load(ordering: .relaxed) + 1
+        guard surplus > 0 else { return }
+        let byUse = variants.sorted {
+            ($0.uses, $0.location.generation, $0.location.offset)
+                < ($1.uses, $1.location.generation, $1.location.offset)
+        }
+        for least in byUse.prefix(surplus) {
+            _ = index.remove(place.key, variant: least.variant, kind: .response, at: nil)
+            queue.append(.removal(.removeVariant, place.key, least.variant), bytes: 0)
+        }
     }
 
     /// Writes one whole block of a body that is still on its way.
@@ -453,11 +460,50 @@ public final class DiskTier: Sendable {
             self.log.withLock { log in
                 do throws(DiskError) {
                     try log.checkPlace()
+                    try log.fitBudget()
                 } catch {
                     self.suspend(error)
                 }
             }
         }
+    }
+
+    // MARK: Other budgets
+
+    var geometry: DiskGeometry { shape.withLock { $0 } }
+
+    /// What may wait in memory to be written, for a node with so much memory.
+    public static func backlogBytes(memoryBytes: Int64) -> Int {
+        Int(min(64 << 20, max(4 << 20, memoryBytes / 16)))
+    }
+
+    /// Changes what all files may occupy, off the calling thread; what no longer fits is given up, the oldest first.
+    public func setBudget(_ bytes: Int64, backlogBytes: Int) {
+        precondition(bytes >= Self.leastBudgetBytes && backlogBytes >= 0)
+        largestBacklogBytes.store(backlogBytes, ordering: .relaxed)
+        let isChanged = shape.withLock { shape in
+            guard shape.budgetBytes != bytes else { return false }
+            shape = shape.resized(to: bytes)
+            return true
+        }
+        guard isChanged else { return }
+        writer.submit {
+            self.log.withLock { log in
+                do throws(DiskError) {
+                    // The newest one: two changes may have come before this.
+                    try log.resize(to: self.geometry)
+                } catch {
+                    self.suspend(error)
+                }
+                self.hasBeenFull.store(log.hasBeenFull, ordering: .relaxed)
+            }
+        }
+    }
+
+    /// Changes how many variants a key may have. Those beyond leave when the next one comes.
+    public func setMaxVariants(_ count: Int) {
+        precondition(count > 0)
+        variantLimit.store(count, ordering: .relaxed)
     }
 
     // MARK: Memory beside

@@ -99,6 +99,9 @@ final class SegmentTable: Sendable {
 
     var count: Int { segments.withLock { $0.count } }
 
+    /// Bytes of their files; without those of segments that were removed and are still being read.
+    var occupiedBytes: Int64 { segments.withLock { $0.values.reduce(0) { $0 + $1.occupiedBytes } } }
+
     /// The oldest of their pulls; see ``Segment/oldestPull``.
     var oldestPull: PurgePosition? {
         segments.withLock { $0.values.compactMap(\.oldestPull).min() }
@@ -124,13 +127,29 @@ struct DiskGeometry: Equatable {
     /// At least 32 segments with their journals fit a budget.
     init(budgetBytes: Int64) {
         precondition(budgetBytes >= Self.leastBudgetBytes)
-        self.budgetBytes = budgetBytes
         let share = budgetBytes / 40
-        segmentBytes = min(share - share % DiskFormat.pageBytes, Self.largestSegmentBytes)
-        journalBytes = DiskFormat.align(segmentBytes / 8, to: DiskFormat.pageBytes) + DiskFormat.firstOffset
+        let segment = min(share - share % DiskFormat.pageBytes, Self.largestSegmentBytes)
         var block = Self.largestBlockBytes
-        while block > segmentBytes / 4 { block /= 2 }
-        blockBytes = Int(block)
+        while block > segment / 4 { block /= 2 }
+        self.init(budgetBytes: budgetBytes, segmentBytes: segment, blockBytes: Int(block))
+    }
+
+    private init(budgetBytes: Int64, segmentBytes: Int64, blockBytes: Int) {
+        self.budgetBytes = budgetBytes
+        self.segmentBytes = segmentBytes
+        self.blockBytes = blockBytes
+        journalBytes = DiskFormat.align(segmentBytes / 8, to: DiskFormat.pageBytes) + DiskFormat.firstOffset
+    }
+
+    /// The same with another budget. Blocks stay as large as they are, since bodies under way were cut by them; so
+    /// segments take at least four of them, unless that would leave fewer than four segments. Where a block then fits
+    /// none, bodies that consist of blocks are not stored until the next start, which cuts smaller ones.
+    func resized(to budgetBytes: Int64) -> DiskGeometry {
+        let fresh = DiskGeometry(budgetBytes: budgetBytes)
+        let fifth = budgetBytes / 5
+        let most = fifth - fifth % DiskFormat.pageBytes
+        let wanted = max(fresh.segmentBytes, min(Int64(blockBytes) * 4, most))
+        return DiskGeometry(budgetBytes: budgetBytes, segmentBytes: wanted, blockBytes: blockBytes)
     }
 
     var segmentCost: Int64 { segmentBytes + journalBytes }

@@ -107,6 +107,17 @@ struct IndexTable {
         return dropped
     }
 
+    /// Takes out the least used variants (the oldest of equals) of every key that has more than `count`.
+    mutating func dropVariants(beyond count: Int) -> [StoredResponse] {
+        var dropped: [StoredResponse] = []
+        for index in slots.indices {
+            guard case .variants(var list) = slots[index].stored, list.count > count else { continue }
+            while list.count > count, let least = Self.removeLeastUsed(&list) { dropped.append(least) }
+            slots[index].stored = Self.lookup(list)
+        }
+        return dropped
+    }
+
     /// Removes one stored response; false when it is not here.
     @discardableResult
     mutating func remove(_ response: StoredResponse) -> Bool {

@@ -19,7 +19,7 @@ public final class MemoryTier: Sendable {
 
     private let shards: [IndexShard]
     private let ledger: Mutex<MemoryLedger>
-    private let maxVariants: Int
+    private let variantLimit: Atomic<Int>
 
     /// An empty tier.
     ///
@@ -30,7 +30,7 @@ public final class MemoryTier: Sendable {
         precondition(budgetBytes >= 0 && maxVariants > 0)
         shards = (0..<1 << Self.shardBits).map { _ in IndexShard() }
         ledger = Mutex(MemoryLedger(budgetBytes: Int(budgetBytes)))
-        self.maxVariants = maxVariants
+        variantLimit = Atomic(maxVariants)
     }
 
     /// Makes glibc give back what is freed: large blocks are mappings of their own whatever was freed
@@ -62,6 +62,8 @@ public final class MemoryTier: Sendable {
     public func onTrimDue(_ isDue: @escaping @Sendable () -> Void) {
         trimming.withLock { $0 = Trimming(isDue: isDue) }
     }
+
+    private var maxVariants: Int { variantLimit.load(ordering: .relaxed) }
 
     @inline(__always)
     private func shard(_ key: Digest128) -> IndexShard {
@@ -259,6 +261,22 @@ public final class MemoryTier: Sendable {
         change { ledger, leaving in
             ledger.budgetBytes = Int(bytes)
             evict(&ledger, toFit: 0, &leaving)
+        }
+    }
+
+    /// Changes how many variants a primary key may have; of those beyond, the least used leave.
+    public func setMaxVariants(_ count: Int) {
+        precondition(count > 0)
+        change { ledger, leaving in
+            let before = variantLimit.exchange(count, ordering: .relaxed)
+            guard count < before else { return }
+            for shard in shards {
+                for response in shard.table.withLock({ $0.dropVariants(beyond: count) }) {
+                    ledger.remove(response)
+                    ledger.counters.variantEvictions += 1
+                    leaving.responses.append(response)
+                }
+            }
         }
     }
 

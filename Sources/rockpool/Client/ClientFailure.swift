@@ -19,6 +19,16 @@ enum ClientFailure: Error, CustomStringConvertible {
         }
     }
 
+    /// The same with more to say at its end.
+    func with(_ more: String) -> ClientFailure {
+        switch self {
+        case .refused(let text, let answer): .refused(text + more, answer: answer)
+        case .unreachable(let text): .unreachable(text + more)
+        case .wrongUsage(let text): .wrongUsage(text + more)
+        case .unauthorized(let text): .unauthorized(text + more)
+        }
+    }
+
     var exitCode: ExitCode {
         switch self {
         case .refused: ExitCode(1)

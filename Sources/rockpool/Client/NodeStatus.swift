@@ -79,6 +79,12 @@ struct NodeStatus: Decodable {
         var accepted: UInt64
     }
 
+    struct Listener: Decodable {
+        /// Host and port.
+        var address: String
+        var tls: Bool
+    }
+
     struct LoopLag: Decodable {
         var p99: Double
         var max: Double
@@ -127,6 +133,7 @@ struct NodeStatus: Decodable {
     var tiers: [Tier]
     var origins: [Origin]
     var latency: Latencies?
+    var listeners: [Listener]?
     var connections: Connections?
     var loopLagMicroseconds: LoopLag?
     var topMisses: [TopMiss]?

@@ -9,7 +9,8 @@ struct WarmCommand: ParsableCommand {
         abstract: "Fetch a list of URLs through a node, so that it has them.",
         discussion: """
             One absolute URL on each line; blank lines and lines that begin with # are skipped. The connection goes \
-            to the node, whatever host a URL names, and over the node's scheme, whatever the URL's is. Answers from \
+            to the node, whatever host a URL names, and over the node's scheme, whatever the URL's is. Without --node \
+            the node's admin API says where it listens; that needs the admin token. Answers from \
             400 on count as failed, and so does a line that is no URL. Ctrl-C ends it with the report so far.
 
             \(ClientFailure.exitCodes)
@@ -23,9 +24,25 @@ struct WarmCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The node's data listener. Default $ROCKPOOL_NODE or http://127.0.0.1:8080.", valueName: "URL"),
+            "The node's data listener. Default $ROCKPOOL_NODE, then what the node's /status names.",
+            valueName: "URL"),
         completion: .list(["http://127.0.0.1:8080"]))
     var node: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Without --node: the admin listener. Default $ROCKPOOL_ADMIN or http://127.0.0.1:8081.",
+            valueName: "URL"),
+        completion: .list(["http://127.0.0.1:8081"]))
+    var admin: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Without --node: a file with the admin token. Default $ROCKPOOL_ADMIN_TOKEN, then "
+                + "./rockpool-cache/admin.token.",
+            valueName: "FILE"),
+        completion: .file())
+    var tokenFile: String?
 
     @Option(help: ArgumentHelp("Requests at a time.", valueName: "N"))
     var concurrency = 8
@@ -51,11 +68,12 @@ struct WarmCommand: ParsableCommand {
                 throw ValidationError("-H \"\(Printable.text(field))\": the host comes from each URL")
             }
         }
-        _ = try address()
+        _ = try namedAddress()
     }
 
-    private func address() throws -> String {
-        let given = node ?? ProcessInfo.processInfo.environment["ROCKPOOL_NODE"] ?? "http://127.0.0.1:8080"
+    /// What `--node` or the environment names; nil where neither does.
+    private func namedAddress() throws -> String? {
+        guard let given = node ?? ProcessInfo.processInfo.environment["ROCKPOOL_NODE"] else { return nil }
         do {
             return try OriginURL.parse(ListenerURL.read(given) ?? given)
         } catch {
@@ -66,8 +84,11 @@ struct WarmCommand: ParsableCommand {
 
     func run() throws {
         let list = WarmList(try read())
+        let address =
+            try namedAddress()
+            ?? AdminOptions.reporting { try WarmTarget.find(admin: admin, tokenFile: tokenFile) }
         let loop = WarmLoop(
-            list: list, node: try address(), fields: header, concurrency: concurrency,
+            list: list, node: address, fields: header, concurrency: concurrency,
             look: Terminal.isTerminal(2) ? .bar : json ? .none : .lines)
         let report = loop.run()
         Terminal.say(json ? try report.json() : report.text)
