@@ -195,7 +195,7 @@ public final class Exchange: @unchecked Sendable {
         case .streaming, .complete, .failed:
             guard let head = view.head else { return }
             staleTimer?.cancel()
-            if !isLeader, !head.isReusable || !(head.secondaryKey?.matches(request.head.fields) ?? true) {
+            if !isLeader, !head.isReusable || !(head.secondaryKey?.matches(request.selecting) ?? true) {
                 fill.detach(self)
                 // RFC 9111 4: what may not be reused for this request sends it to a pull of its own.
                 context.continueAlone(self, mayCollapse: head.isReusable)
@@ -326,7 +326,7 @@ public final class Exchange: @unchecked Sendable {
         _ part: PartialContent, _ fill: Fill, _ head: FillHead, _ status: CacheStatus,
         _ outcome: RequestOutcome, isLeader: Bool
     ) {
-        partTags = SurrogateKey.tags(head.response.fields)
+        partTags = head.tags
         if let base, isPurged(base.tags) || isPurged(partTags) {
             fill.detach(self)
             self.base = nil

@@ -123,7 +123,8 @@ public final class LoopContext {
             guard let secondary = stored.secondaryKey else { return stored }
             return secondary.matches(head.fields) ? stored : nil
         case .variants(let variants):
-            return variants.first { $0.secondaryKey?.matches(head.fields) ?? true }
+            var values = SelectingValues()
+            return variants.first { $0.secondaryKey?.matches(head.fields, &values) ?? true }
         }
     }
 
@@ -168,7 +169,8 @@ public final class LoopContext {
         let request = ExchangeRequest(
             head: head, client: client, isTLS: isTLS, site: site ?? Site.none, rules: rules,
             traits: RequestTraits(head: head, honoursClient: rules.caching.honoursClient),
-            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic())
+            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic(),
+            selecting: SelectingFields(head.fields))
         let exchange = Exchange(context: self, delegate: delegate, request: request)
         attach(exchange)
         if site == nil {
@@ -277,7 +279,7 @@ public final class LoopContext {
     {
         let request = exchange.request
         return node.collapser.join(
-            request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose)
+            request.key, request: request.selecting, hint: hint, ask: ask(request, purpose)
         ) {
             let current = node.select(request, loaded: nil).stored
             if purpose != .wholeMiss, let current, current !== purpose.stored { return nil }

@@ -84,7 +84,8 @@ extension Node {
             head: head, client: ClientAddress(text: []), isTLS: target.isTLS, site: target.site,
             rules: target.rules,
             traits: RequestTraits(head: head, honoursClient: target.rules.caching.honoursClient),
-            key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic())
+            key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic(),
+            selecting: SelectingFields(head.fields))
     }
 
     private struct Found {

@@ -24,18 +24,37 @@ final class RequestCollapser: Sendable {
 
     /// Joins a fill whose response may serve `request`, or makes one and leads it.
     ///
-    /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can see what
-    /// a fill brought that ended between the look-up and this call; it then returns nil.
+    /// Fills are judged outside of the lock, which others wait for: what they vary by takes time. Those that
+    /// came meanwhile are judged in another round.
+    ///
+    /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can
+    /// see what a fill brought that ended between the look-up and this call; it then returns nil.
     func join(
-        _ key: Digest128, request: FieldSection, hint: VaryRule?, ask: RangeAsk?, make: () -> Fill?
+        _ key: Digest128, request: SelectingFields, hint: VaryRule?, ask: RangeAsk?, make: () -> Fill?
     ) -> Place {
-        shard(key).fills.withLock { fills in
-            if let candidate = fills[key]?.first(where: { $0.mayServe(request, hint: hint, ask: ask) }) {
-                return .follower(candidate)
+        let shard = shard(key)
+        var unfit: Set<ObjectIdentifier> = []
+        while true {
+            var chosen: Fill?
+            for fill in shard.fills.withLock({ $0[key] ?? [] }) where !unfit.contains(ObjectIdentifier(fill))
+            {
+                if fill.mayServe(request, hint: hint, ask: ask) {
+                    chosen = fill
+                    break
+                }
+                unfit.insert(ObjectIdentifier(fill))
             }
-            guard let fill = make() else { return .none }
-            fills[key, default: []].append(fill)
-            return .leader(fill)
+            let place: Place? = shard.fills.withLock { fills in
+                let current = fills[key] ?? []
+                if let chosen {
+                    return current.contains { $0 === chosen } ? .follower(chosen) : nil
+                }
+                guard current.allSatisfy({ unfit.contains(ObjectIdentifier($0)) }) else { return nil }
+                guard let fill = make() else { return Place.none }
+                fills[key, default: []].append(fill)
+                return .leader(fill)
+            }
+            if let place { return place }
         }
     }
 
@@ -48,7 +67,8 @@ final class RequestCollapser: Sendable {
         }
     }
 
-    /// The key was invalidated: fills under way may serve their own waiters but are not kept, and nobody joins them.
+    /// The key was invalidated: fills under way may serve their own waiters but are not kept, and nobody
+    /// joins them.
     func invalidate(_ key: Digest128) {
         let detached = shard(key).fills.withLock { $0.removeValue(forKey: key) ?? [] }
         for fill in detached { fill.discard() }
