@@ -8,17 +8,21 @@ public enum AuthorityReader {
         let end = range.upperBound
         guard index < end else { return false }
         if text[index] == UInt8(ascii: "[") {
-            index += 1
-            let start = index
-            while index < end,
-                Octet.hexValue(text[index]) != nil || text[index] == Octet.colon
-                    || text[index] == UInt8(ascii: ".")
-            { index += 1 }
-            guard index < end, index - start >= 2, text[index] == UInt8(ascii: "]") else { return false }
-            index += 1
+            // IP-literal (RFC 3986 3.2.2). IPvFuture is refused: nobody can connect to one.
+            var close = index + 1
+            while close < end, text[close] != UInt8(ascii: "]") { close += 1 }
+            guard close < end, isIPv6(text, (index + 1)..<close) else { return false }
+            index = close + 1
         } else {
             let start = index
-            while index < end, isNameOctet(text[index]) { index += 1 }
+            while index < end, isNameOctet(text[index]) {
+                if text[index] == UInt8(ascii: "%") {
+                    guard index + 2 < end, Octet.hexValue(text[index + 1]) != nil,
+                        Octet.hexValue(text[index + 2]) != nil
+                    else { return false }
+                }
+                index += 1
+            }
             guard index > start else { return false }
         }
         if index == end { return true }
@@ -29,6 +33,59 @@ public enum AuthorityReader {
             port = port * 10 + Int(text[digit] &- 48)
         }
         return port <= 65_535
+    }
+
+    /// IPv6address (RFC 3986 3.2.2): eight groups of one to four hexadecimal digits, of which `::` stands for
+    /// one or more once, and the last two may be written as an IPv4 address. No zone.
+    private static func isIPv6(_ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var index = range.lowerBound
+        let end = range.upperBound
+        var groups = 0
+        var hasGap = false
+        if index + 1 < end, text[index] == Octet.colon, text[index + 1] == Octet.colon {
+            hasGap = true
+            index += 2
+        }
+        while index < end {
+            let start = index
+            while index < end, Octet.hexValue(text[index]) != nil { index += 1 }
+            if index < end, text[index] == UInt8(ascii: ".") {
+                guard isIPv4(text, start..<end) else { return false }
+                groups += 2
+                break
+            }
+            guard (1...4).contains(index - start) else { return false }
+            groups += 1
+            if index == end { break }
+            // A colon is followed by a group, or by the second colon of the only gap.
+            guard text[index] == Octet.colon, index + 1 < end else { return false }
+            index += 1
+            if text[index] == Octet.colon {
+                guard !hasGap else { return false }
+                hasGap = true
+                index += 1
+            }
+        }
+        return hasGap ? groups <= 7 : groups == 8
+    }
+
+    /// IPv4address (RFC 3986 3.2.2): four numbers up to 255 without leading zeros.
+    private static func isIPv4(_ text: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        var index = range.lowerBound
+        for place in 0..<4 {
+            if place > 0 {
+                guard index < range.upperBound, text[index] == UInt8(ascii: ".") else { return false }
+                index += 1
+            }
+            let start = index
+            var value = 0
+            while index < range.upperBound, index - start < 3, Octet.isDigit(text[index]) {
+                value = value * 10 + Int(text[index] &- 48)
+                index += 1
+            }
+            guard index > start, value <= 255, index - start == 1 || text[start] != 48 else { return false }
+        }
+        return index == range.upperBound
     }
 
     /// unreserved, sub-delims and percent (RFC 3986 3.2.2).

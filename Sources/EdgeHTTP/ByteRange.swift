@@ -25,8 +25,9 @@ public enum RangeSpecifier: Sendable, Equatable {
     case ignored
     case ranges([ByteRangeSpec])
 
-    /// More members than this are no reader's doing; the field is then ignored before it costs memory.
-    static let maxMembers = 256
+    /// A field with more members than this is ignored, as RFC 9110 14.2 lets a server do with any: zsync and
+    /// its like stay below, and the whole representation costs less.
+    public static let maxMembers = 128
 
     /// Reads the value of a Range field. Positions beyond 2^63 saturate: they lie behind every
     /// representation.
@@ -36,9 +37,7 @@ public enum RangeSpecifier: Sendable, Equatable {
             Octet.equalIgnoringCase(value[..<equals], "bytes".utf8)
         else { return .ignored }
         var specs: [ByteRangeSpec] = []
-        for member in value[(equals + 1)...].split(separator: Octet.comma) {
-            let member = Octet.trim(member)
-            if member.isEmpty { continue }
+        for member in ListMembers(value[(equals + 1)...]) {
             guard specs.count < maxMembers, let spec = parseMember(member) else { return .ignored }
             specs.append(spec)
         }
@@ -69,9 +68,9 @@ public enum ByteRangeSelection: Sendable, Equatable {
     /// At least one range; disjoint and not adjacent, in the order in which they were asked for.
     case ranges([Range<Int64>])
 
-    /// More disjoint ranges than this, more overlaps than two, or more backward steps than four are what
-    /// RFC 9110 14.2 calls inefficient or an attack: the whole representation costs less.
-    static let maxRanges = 16
+    /// More overlaps than two, or more backward steps than four, are what RFC 9110 14.2 calls inefficient or
+    /// an attack: the whole representation costs less. Of disjoint ranges there may be as many as are read.
+    static let maxRanges = RangeSpecifier.maxMembers
     static let maxOverlaps = 2
     static let maxBackwardSteps = 4
 

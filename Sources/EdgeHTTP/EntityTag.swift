@@ -27,14 +27,23 @@ public struct EntityTag: Sendable, Equatable {
         opaque.elementsEqual(other.opaque)
     }
 
+    /// More members than this of If-Match or If-None-Match do not count: no browser names more than it has
+    /// stored of one URL.
+    public static let maxMembers = 128
+
     /// Calls `body` for each entity-tag of a list until it returns false. A member that is not an
     /// entity-tag is skipped: it can match nothing, and costs its neighbours nothing.
-    public static func forEach(in list: ArraySlice<UInt8>, _ body: (EntityTag) -> Bool) {
+    ///
+    /// - Parameter counted: the members seen so far, of other lines too; from ``maxMembers`` on none is read.
+    public static func forEach(
+        in list: ArraySlice<UInt8>, counted: inout Int, _ body: (EntityTag) -> Bool
+    ) {
         var scanner = Scanner(list)
         while !scanner.isAtEnd {
             scanner.skipWhitespace()
             if scanner.skipComma() { continue }
-            if scanner.isAtEnd { return }
+            if scanner.isAtEnd || counted >= maxMembers { return }
+            counted += 1
             if let tag = scanner.tag(), scanner.isAtMemberEnd {
                 guard body(tag) else { return }
             } else {
@@ -100,16 +109,17 @@ public enum EntityTagList: Sendable, Equatable {
     case any
     case tags([EntityTag])
 
-    /// Reads the lines of one field. `*` counts only where it stands alone; as a list's member it matches
-    /// nothing.
+    /// Reads the lines of one field, the first ``EntityTag/maxMembers`` members of them. `*` counts only
+    /// where it stands alone; as a list's member it matches nothing.
     public init(lines: [ArraySlice<UInt8>]) {
         if lines.count == 1, Octet.trim(lines[0]).elementsEqual([UInt8(ascii: "*")]) {
             self = .any
             return
         }
         var tags: [EntityTag] = []
+        var counted = 0
         for line in lines {
-            EntityTag.forEach(in: line) {
+            EntityTag.forEach(in: line, counted: &counted) {
                 tags.append($0)
                 return true
             }

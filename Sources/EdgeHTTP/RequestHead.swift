@@ -1,11 +1,15 @@
 /// A request method (RFC 9110 9); any token that is not listed is ``other``.
 public enum Method: UInt8, Sendable {
-    case get, head, post, put, delete, options, trace, connect, patch, other
+    case get, head, post, put, delete, options, trace, connect, patch
+    /// RFC 4918 9.1, RFC 3253 3.6, RFC 5323 2 and the registry of methods: safe, and never cached here.
+    case propfind, report, search, query
+    case other
 
-    /// RFC 9110 9.2.1. An unknown method is taken as unsafe (RFC 9111 4.4).
+    /// RFC 9110 9.2.1, and of other methods what their registration says. An unknown method is taken as
+    /// unsafe (RFC 9111 4.4).
     public var isSafe: Bool {
         switch self {
-        case .get, .head, .options, .trace: true
+        case .get, .head, .options, .trace, .propfind, .report, .search, .query: true
         case .post, .put, .delete, .connect, .patch, .other: false
         }
     }
@@ -33,7 +37,8 @@ public struct RequestHead: Sendable {
     public internal(set) var pathRange = 0..<0
     /// The query without its question mark; nil where the target has none.
     public internal(set) var queryRange: Range<Int>?
-    /// Host and optional port, from the absolute-form target or else from Host; nil for HTTP/1.0 without either.
+    /// Host and optional port, from the absolute-form target or else from Host; nil for HTTP/1.0 without
+    /// either.
     public internal(set) var authorityRange: Range<Int>?
     /// The minor version: 0 or 1.
     public internal(set) var minorVersion = 1

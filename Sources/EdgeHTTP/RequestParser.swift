@@ -233,9 +233,13 @@ struct HeadReader {
         switch length {
         case 3: return spells("GET") ? .get : spells("PUT") ? .put : .other
         case 4: return spells("HEAD") ? .head : spells("POST") ? .post : .other
-        case 5: return spells("PATCH") ? .patch : spells("TRACE") ? .trace : .other
-        case 6: return spells("DELETE") ? .delete : .other
+        case 5:
+            return spells("PATCH") ? .patch : spells("TRACE") ? .trace : spells("QUERY") ? .query : .other
+        case 6:
+            return spells("DELETE")
+                ? .delete : spells("SEARCH") ? .search : spells("REPORT") ? .report : .other
         case 7: return spells("OPTIONS") ? .options : spells("CONNECT") ? .connect : .other
+        case 8: return spells("PROPFIND") ? .propfind : .other
         default: return .other
         }
     }

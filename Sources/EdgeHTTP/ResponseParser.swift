@@ -28,7 +28,8 @@ public struct ResponseHeadParser: Sendable {
         case refused(ResponseRefusal)
     }
 
-    public static let maxSectionBytes = 64 * 1024
+    /// Room for 128 KiB of tags and for all else; libcurl gives up at 300 KiB.
+    public static let maxSectionBytes = 192 * 1024
     public static let maxFields = 256
 
     private var head: ResponseHead?

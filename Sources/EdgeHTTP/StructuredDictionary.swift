@@ -40,25 +40,34 @@ public struct StructuredDictionary: Sendable, Equatable {
 
     /// In order; a key that comes again replaces its earlier member and keeps that one's place.
     public let members: [Member]
+    /// Whether there were more than ``maxMembers``, which are then not among ``members``.
+    public let isTooLong: Bool
+
+    /// So many members are kept, repetitions counted.
+    public static let maxMembers = 64
 
     public var isEmpty: Bool { members.isEmpty }
 
     /// Reads the lines of one field, joined with ", " as RFC 9651 4.2 asks; nil where they are no
     /// Dictionary. No line, or empty lines, are an empty Dictionary.
-    public init?(_ lines: some Sequence<ArraySlice<UInt8>>) {
+    ///
+    /// - Parameter takesNewTypes: false for a field that is defined by RFC 8941, which has neither Date nor
+    ///   Display String: a value with one of them is then no Dictionary (RFC 9651 1.2).
+    public init?(_ lines: some Sequence<ArraySlice<UInt8>>, takesNewTypes: Bool = true) {
         var joined: [UInt8] = []
         for line in lines {
             if !joined.isEmpty { joined.append(contentsOf: [Octet.comma, Octet.space]) }
             joined.append(contentsOf: line)
         }
-        self.init(joined[...])
+        self.init(joined[...], takesNewTypes: takesNewTypes)
     }
 
     /// Reads one field value; nil where it is no Dictionary.
-    public init?(_ bytes: ArraySlice<UInt8>) {
-        var parser = StructuredFieldParser(rest: bytes)
+    public init?(_ bytes: ArraySlice<UInt8>, takesNewTypes: Bool = true) {
+        var parser = StructuredFieldParser(rest: bytes, takesNewTypes: takesNewTypes)
         guard let members = try? parser.dictionary() else { return nil }
         self.members = members
+        isTooLong = parser.isTooLong
     }
 
     /// The member of that key.

@@ -8,22 +8,42 @@ struct StructuredFieldParser {
     struct Failure: Error {}
 
     var rest: ArraySlice<UInt8>
+    /// Whether the types that RFC 9651 added to those of RFC 8941 are taken: Date and Display String.
+    var takesNewTypes = true
+    /// Whether there were more members than are kept.
+    private(set) var isTooLong = false
+
+    init(rest: ArraySlice<UInt8>, takesNewTypes: Bool = true) {
+        self.rest = rest
+        self.takesNewTypes = takesNewTypes
+    }
+
+    /// So many members and parameters are kept; what follows is read for its syntax alone.
+    private static let maxKept = StructuredDictionary.maxMembers
 
     /// RFC 9651 4.2 and 4.2.2: a whole field value.
     mutating func dictionary() throws(Failure) -> [StructuredDictionary.Member] {
         var members: [StructuredDictionary.Member] = []
+        var count = 0
         skipSpaces()
         while !rest.isEmpty {
+            count += 1
             let key = try key()
             var value = StructuredDictionary.Value.item(.boolean(true))
             if skip(Octet.equals) {
                 value = rest.first == 0x28 ? .innerList(try innerList()) : .item(try bareItem())
             }
-            let member = StructuredDictionary.Member(key: key, value: value, parameters: try parameters())
-            if let earlier = members.firstIndex(where: { $0.key == key }) {
-                members[earlier] = member
+            let parameters = try parameters()
+            if count > Self.maxKept {
+                isTooLong = true
             } else {
-                members.append(member)
+                let member = StructuredDictionary.Member(
+                    key: Array(key), value: value, parameters: parameters)
+                if let earlier = members.firstIndex(where: { $0.key == member.key }) {
+                    members[earlier] = member
+                } else {
+                    members.append(member)
+                }
             }
             // Optional white space, a comma, optional white space and another member; or spaces and the
             // end.
@@ -56,12 +76,15 @@ struct StructuredFieldParser {
     /// RFC 9651 4.2.3.2.
     private mutating func parameters() throws(Failure) -> [Parameter] {
         var parameters: [Parameter] = []
+        var count = 0
         while skip(Octet.semicolon) {
             skipSpaces()
             let key = try key()
             let value = skip(Octet.equals) ? try bareItem() : .boolean(true)
-            let parameter = Parameter(key: key, value: value)
-            if let earlier = parameters.firstIndex(where: { $0.key == key }) {
+            count += 1
+            guard count <= Self.maxKept else { continue }
+            let parameter = Parameter(key: Array(key), value: value)
+            if let earlier = parameters.firstIndex(where: { $0.key == parameter.key }) {
                 parameters[earlier] = parameter
             } else {
                 parameters.append(parameter)
@@ -71,7 +94,7 @@ struct StructuredFieldParser {
     }
 
     /// RFC 9651 4.2.3.3: lower-case letters, digits and `_-.*`, the first a letter or `*`.
-    private mutating func key() throws(Failure) -> [UInt8] {
+    private mutating func key() throws(Failure) -> ArraySlice<UInt8> {
         guard let first = rest.first, Self.isLowercase(first) || first == 0x2A else { throw Failure() }
         return take { byte in
             Self.isLowercase(byte) || Octet.isDigit(byte) || byte == 0x5F || byte == 0x2D || byte == 0x2E
@@ -87,10 +110,10 @@ struct StructuredFieldParser {
         case Octet.quote: return .string(try string())
         case 0x3A: return .byteSequence(try byteSequence())
         case 0x3F: return .boolean(try boolean())
-        case 0x40: return try date()
-        case 0x25: return .displayString(try displayString())
+        case 0x40 where takesNewTypes: return try date()
+        case 0x25 where takesNewTypes: return .displayString(try displayString())
         case 0x2A, 0x41...0x5A, 0x61...0x7A:
-            return .token(take { Octet.isToken($0) || $0 == Octet.colon || $0 == 0x2F })
+            return .token(Array(take { Octet.isToken($0) || $0 == Octet.colon || $0 == 0x2F }))
         default: throw Failure()
         }
     }
@@ -104,7 +127,8 @@ struct StructuredFieldParser {
         guard skip(0x2E) else { return .integer(isNegative ? -value : value) }
         let fraction = take(Octet.isDigit)
         guard whole.count <= 12, (1...3).contains(fraction.count) else { throw Failure() }
-        for place in 0..<3 { value = value * 10 + (place < fraction.count ? Int64(fraction[place] - 48) : 0) }
+        for digit in fraction { value = value * 10 + Int64(digit - 48) }
+        for _ in fraction.count..<3 { value *= 10 }
         return .decimal(isNegative ? -value : value)
     }
 
@@ -203,10 +227,10 @@ struct StructuredFieldParser {
         rest = rest.drop(while: Octet.isWhitespace)
     }
 
-    private mutating func take(_ belongs: (UInt8) -> Bool) -> [UInt8] {
+    private mutating func take(_ belongs: (UInt8) -> Bool) -> ArraySlice<UInt8> {
         let taken = rest.prefix(while: belongs)
         rest = rest[taken.endIndex...]
-        return Array(taken)
+        return taken
     }
 
     private static func isLowercase(_ byte: UInt8) -> Bool { byte &- 0x61 < 26 }

@@ -197,7 +197,7 @@ public final class Exchange: @unchecked Sendable {
         case .streaming, .complete, .failed:
             guard let head = view.head else { return }
             staleTimer?.cancel()
-            let isSelected = head.secondaryKey?.matches(request.head.fields) ?? true
+            let isSelected = head.secondaryKey?.matches(request.selecting) ?? true
             let isShared = head.isShared && isSelected && !request.hasCredentials
             if !isLeader, !isShared, !head.isReusable || !isSelected {
                 fill.detach(self)
@@ -338,7 +338,7 @@ public final class Exchange: @unchecked Sendable {
         _ part: PartialContent, _ fill: Fill, _ head: FillHead, _ status: CacheStatus,
         _ outcome: RequestOutcome, isLeader: Bool
     ) {
-        partTags = SurrogateKey.tags(head.response.fields)
+        partTags = head.tags
         if let base, isPurged(base.tags) || isPurged(partTags) {
             fill.detach(self)
             self.base = nil

@@ -29,6 +29,8 @@ struct ExchangeRequest {
     let key: Digest128
     let keyText: [UInt8]
     let started: MonotonicTime
+    /// What stored responses and pulls are compared with, for Vary.
+    let selecting: SelectingFields
 
     var scheme: StaticString { isTLS ? "https" : "http" }
 

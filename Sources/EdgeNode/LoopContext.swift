@@ -146,7 +146,8 @@ public final class LoopContext {
             guard let secondary = stored.secondaryKey else { return stored }
             return secondary.matches(head.fields) ? stored : nil
         case .variants(let variants):
-            return variants.first { $0.secondaryKey?.matches(head.fields) ?? true }
+            var values = SelectingValues()
+            return variants.first { $0.secondaryKey?.matches(head.fields, &values) ?? true }
         }
     }
 
@@ -193,7 +194,8 @@ public final class LoopContext {
             traits: RequestTraits(
                 head: head, honoursClient: rules.caching.honoursClient,
                 stripsCookies: rules.caching.cookies == .strip),
-            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic())
+            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic(),
+            selecting: SelectingFields(head.fields))
         let exchange = Exchange(context: self, delegate: delegate, request: request)
         attach(exchange)
         if site == nil {
@@ -303,7 +305,7 @@ public final class LoopContext {
     ) -> RequestCollapser.Place {
         let request = exchange.request
         return node.collapser.join(
-            request.key, request: request.head.fields, hint: hint, ask: ask(request, purpose),
+            request.key, request: request.selecting, hint: hint, ask: ask(request, purpose),
             width: isBehind ? 1 : exchange.collapseWidth
         ) {
             let current = node.select(request, loaded: nil).stored

@@ -186,7 +186,7 @@ extension Node {
 
     /// The stored response that the request selects: from memory, or else from what was read from disk.
     func select(_ request: ExchangeRequest, loaded: [StoredResponse]?) -> Selection {
-        let fields = request.head.fields
+        let fields = request.selecting
         var selection = Selection()
         switch store.memory.lookup(request.key) {
         case .none: break

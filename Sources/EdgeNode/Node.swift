@@ -191,7 +191,7 @@ public final class Node: Sendable {
         let stored = StoredResponse(
             key: plan.key, metadata: metadata, fields: fields,
             head: Self.storedHead(metadata.status, head.response.reason, head.clientFields, body.count),
-            secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
+            secondaryKey: head.secondaryKey, tags: head.tags,
             keyText: plan.keyText, body: body, bodyID: id, pulledAt: plan.position)
         guard !isDiscarded(), store.insert(stored, fillBytes: reservedBytes, isAdmitted: bodyID != nil) else {
             store.releaseFill(bytes: reservedBytes)
@@ -231,7 +231,7 @@ public final class Node: Sendable {
             let stored = StoredResponse(
                 key: plan.key, metadata: metadata, fields: fields,
                 head: Self.storedHead(metadata.status, [], fields, whole.count),
-                secondaryKey: head.secondaryKey, tags: SurrogateKey.tags(head.response.fields),
+                secondaryKey: head.secondaryKey, tags: head.tags,
                 keyText: plan.keyText, body: whole, bodyID: id, pulledAt: plan.position)
             if let replaced {
                 guard store.replace(replaced, with: stored, isRefresh: false) else {

@@ -10,6 +10,7 @@ public enum ForwardedFields {
     public static func rewriteRequest(head: RequestHead, context: ForwardContext) -> FieldSection {
         var client = head.fields
         HopByHop.strip(&client)
+        CountedLists.trim(&client, method: head.method)
         var fields = FieldSection()
         fields.append(.host, context.host)
         for line in client.lines where !isDropped(client, line, context) {

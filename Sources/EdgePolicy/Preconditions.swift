@@ -88,6 +88,7 @@ public enum Preconditions {
     private static func noneMatchFails(_ request: FieldSection, _ stored: FieldSection) -> Bool {
         let etag = stored.first(.etag).flatMap { EntityTag($0) }
         var lines = 0
+        var counted = 0
         var isStar = false
         var isFound = false
         for line in request.lines where line.name == .ifNoneMatch {
@@ -98,7 +99,7 @@ public enum Preconditions {
                 continue
             }
             guard let etag, !isFound else { continue }
-            EntityTag.forEach(in: value) {
+            EntityTag.forEach(in: value, counted: &counted) {
                 isFound = $0.weaklyMatches(etag)
                 return !isFound
             }

@@ -11,15 +11,14 @@ struct PreferenceList: Sendable, Equatable {
 
     /// The members that could be read, sorted by name; of a name that came twice, the higher quality.
     let members: [Member]
-    /// Whether all members could be read.
+    /// Whether all members that count could be read.
     let isWellFormed: Bool
 
+    /// Reads the first ``CountedLists/maxPreferences`` members of a value.
     init(_ value: [UInt8], canonical: ([UInt8]) -> [UInt8] = { $0 }) {
         var members: [Member] = []
         var isWellFormed = true
-        for part in value.split(separator: Octet.comma) {
-            let part = Octet.trim(part)
-            if part.isEmpty { continue }
+        for part in ListMembers(value[...]).prefix(CountedLists.maxPreferences) {
             guard let member = Self.parse(part, canonical) else {
                 isWellFormed = false
                 continue
@@ -46,6 +45,18 @@ struct PreferenceList: Sendable, Equatable {
     func accepts(_ name: [UInt8]) -> Bool {
         if let member = members.first(where: { $0.name == name }) { return member.quality > 0 }
         return members.contains { $0.name == Self.wildcard && $0.quality > 0 }
+    }
+
+    /// Whether an answer without a content coding is acceptable (RFC 9110 12.5.3): unless `identity`, or else
+    /// the wildcard, is ruled out.
+    var acceptsIdentity: Bool {
+        let named = members.first { $0.name == ContentCoding.identity }
+        return (named ?? members.first { $0.name == Self.wildcard })?.quality != 0
+    }
+
+    /// The names that `keeping` lets through, sorted, without their qualities.
+    func nameBytes(keeping: ([UInt8]) -> Bool) -> [UInt8] {
+        Array(members.lazy.map(\.name).filter(keeping).joined(separator: [Octet.comma]))
     }
 
     /// The members that `keeping` lets through, `name` or `name;q=0.5`, sorted.

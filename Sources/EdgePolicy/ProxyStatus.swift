@@ -44,7 +44,7 @@ public enum ProxyError: String, Sendable, CaseIterable {
         case .originIncomplete, .incomplete: self = .httpResponseIncomplete
         case .originSaturated: self = .connectionLimitReached
         case .loop: self = .proxyLoopDetected
-        case .badRequest, .method, .range: self = .httpRequestError
+        case .badRequest, .method, .methodNotAllowed, .range: self = .httpRequestError
         case .unknownHost: self = .httpRequestDenied
         case .tooLarge: self = .httpResponseBodySize
         case .onlyIfCached, .staleForbidden, .staleTooOld: self = .destinationUnavailable

@@ -40,6 +40,8 @@ public enum Reason: String, Sendable, CaseIterable {
     case mustUnderstand = "must-understand"
     case varyStar = "vary-star"
     case tooLarge = "too-large"
+    case tooManyTags = "too-many-tags"
+    case pathAmbiguous = "path-ambiguous"
     case incomplete
     // Stale that was not allowed
     case staleForbidden = "stale-forbidden"
@@ -53,4 +55,5 @@ public enum Reason: String, Sendable, CaseIterable {
     case loop
     case badRequest = "bad-request"
     case unknownHost = "unknown-host"
+    case methodNotAllowed = "method-not-allowed"
 }

@@ -35,10 +35,12 @@ public struct RequestTraits: Sendable, Equatable {
     private mutating func readDirectives(_ fields: FieldSection) {
         guard fields.contains(.cacheControl) else {
             // Pragma counts only where there is no Cache-Control (RFC 9111 5.4).
-            noCache = fields.contains(.pragma) && Directives(fields.all(.pragma)).contains("no-cache")
+            noCache =
+                fields.contains(.pragma)
+                && Directives(fields.all(.pragma), limit: CountedLists.maxPreferences).contains("no-cache")
             return
         }
-        let directives = Directives(fields.all(.cacheControl))
+        let directives = Directives(fields.all(.cacheControl), limit: CountedLists.maxPreferences)
         noCache = directives.contains("no-cache")
         noStore = directives.contains("no-store")
         onlyIfCached = directives.contains("only-if-cached")

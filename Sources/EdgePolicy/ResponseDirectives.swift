@@ -23,9 +23,13 @@ struct ResponseDirectives {
     /// The fields that the qualified forms of no-cache and private name.
     var qualifiedFields: [[UInt8]] = []
     var mustRevalidate = false
+    /// Whether must-revalidate is well-formed, so that it permits what RFC 9111 3.5 says.
+    var mustRevalidatePermits = false
     var proxyRevalidate = false
     var isPublic = false
     var mustUnderstand = false
+    /// Whether must-understand is well-formed, so that it lifts no-store (RFC 9111 5.2.2.3).
+    var mustUnderstandPermits = false
     var immutable = false
     var maxAge = Seconds.absent
     var sMaxage = Seconds.absent
@@ -35,24 +39,33 @@ struct ResponseDirectives {
     /// No directive at all: what is left of the origin's words where a rule overrides them.
     init() {}
 
+    /// More members than this say no-store: what the node would have to leave out might forbid.
+    static let maxMembers = 64
+
     init(_ fields: FieldSection) {
         if fields.contains(.cdnCacheControl),
-            let targeted = StructuredDictionary(fields.all(.cdnCacheControl)), !targeted.isEmpty
+            let targeted = StructuredDictionary(fields.all(.cdnCacheControl), takesNewTypes: false),
+            !targeted.isEmpty
         {
             isTargeted = true
-            readTargeted(targeted)
+            if targeted.isTooLong { noStore = true } else { readTargeted(targeted) }
         } else if fields.contains(.cacheControl) {
-            readCacheControl(Directives(fields.all(.cacheControl)))
+            let directives = Directives(fields.all(.cacheControl), limit: Self.maxMembers)
+            if directives.isTooLong { noStore = true } else { readCacheControl(directives) }
         }
     }
 
+    /// A directive that cannot be read as it is written permits nothing; what it forbids stays forbidden, and
+    /// the others count.
     private mutating func readCacheControl(_ directives: Directives) {
-        noStore = directives.contains("no-store")
-        mustRevalidate = directives.contains("must-revalidate")
-        proxyRevalidate = directives.contains("proxy-revalidate")
-        isPublic = directives.contains("public")
-        mustUnderstand = directives.contains("must-understand")
-        immutable = directives.contains("immutable")
+        noStore = directives.restricts("no-store")
+        mustRevalidate = directives.restricts("must-revalidate")
+        mustRevalidatePermits = directives.permits("must-revalidate")
+        proxyRevalidate = directives.restricts("proxy-revalidate")
+        isPublic = directives.permits("public")
+        mustUnderstand = directives.restricts("must-understand")
+        mustUnderstandPermits = directives.permits("must-understand")
+        immutable = directives.permits("immutable")
         maxAge = Self.seconds(directives.delta("max-age"))
         sMaxage = Self.seconds(directives.delta("s-maxage"))
         staleIfError = Self.seconds(directives.delta("stale-if-error"))
@@ -65,6 +78,8 @@ struct ResponseDirectives {
             if case .quoted(let list) = argument, addQualifiedFields(list) { continue }
             isPrivate = true
         }
+        if directives.restricts("no-cache"), !directives.contains("no-cache") { noCache = true }
+        if directives.restricts("private"), !directives.contains("private") { isPrivate = true }
     }
 
     /// RFC 9213 2.1: a value of another type than its directive has is not consumed, which for a lifetime
@@ -72,9 +87,11 @@ struct ResponseDirectives {
     private mutating func readTargeted(_ dictionary: StructuredDictionary) {
         noStore = Self.forbids(dictionary, "no-store")
         mustRevalidate = Self.forbids(dictionary, "must-revalidate")
+        mustRevalidatePermits = dictionary.item("must-revalidate") == .boolean(true)
         proxyRevalidate = Self.forbids(dictionary, "proxy-revalidate")
         isPublic = dictionary.item("public") == .boolean(true)
-        mustUnderstand = dictionary.item("must-understand") == .boolean(true)
+        mustUnderstandPermits = dictionary.item("must-understand") == .boolean(true)
+        mustUnderstand = mustUnderstandPermits
         immutable = dictionary.item("immutable") == .boolean(true)
         maxAge = Self.seconds(dictionary, "max-age")
         sMaxage = Self.seconds(dictionary, "s-maxage")
@@ -93,17 +110,17 @@ struct ResponseDirectives {
     }
 
     /// Takes the field names of a qualified no-cache or private. False where `list` is not a list of
-    /// names: the directive then counts as unqualified, the stricter reading (RFC 9111 5.2.2.4 and
-    /// 5.2.2.7 allow it).
+    /// names, or they are more than ``maxMembers`` in all: the directive then counts as unqualified, the
+    /// stricter reading (RFC 9111 5.2.2.4 and 5.2.2.7 allow it).
     private mutating func addQualifiedFields(_ list: [UInt8]) -> Bool {
         var names: [[UInt8]] = []
-        for member in list.split(separator: Octet.comma) {
-            let name = Octet.trim(member)
-            if name.isEmpty { continue }
-            guard name.allSatisfy(Octet.isToken) else { return false }
-            names.append(name.map(Octet.lower))
+        for member in ListMembers(list[...]) {
+            guard member.allSatisfy(Octet.isToken), names.count < Self.maxMembers else { return false }
+            names.append(member.map(Octet.lower))
         }
-        for name in names where !qualifiedFields.contains(name) { qualifiedFields.append(name) }
+        let added = names.filter { !qualifiedFields.contains($0) }
+        guard qualifiedFields.count + added.count <= Self.maxMembers else { return false }
+        qualifiedFields += added
         return !names.isEmpty
     }
 

@@ -10,6 +10,8 @@ import EdgeHTTP
 /// A request whose value differs still matches where its most wanted language or coding, by quality and
 /// without a tie, is the one that the stored response has: the origin was seen to have it, and nothing
 /// could be liked better. A tie, a wildcard on top or a malformed list leaves the choice to the origin.
+/// And a response without a content coding fits every request that names the same codings, whatever their
+/// qualities, as long as it takes identity: the origin had all of them to choose from and chose none.
 public struct SecondaryKey: Sendable, Equatable {
     private struct Field: Sendable, Equatable {
         let name: [UInt8]
@@ -17,6 +19,8 @@ public struct SecondaryKey: Sendable, Equatable {
         /// The value as it came; nil where the request had no such field.
         let raw: [UInt8]?
         let normalised: [UInt8]?
+        /// The codings of a well-formed Accept-Encoding without their qualities.
+        let codingNames: [UInt8]?
     }
 
     public let rule: VaryRule
@@ -25,6 +29,7 @@ public struct SecondaryKey: Sendable, Equatable {
     private let language: [UInt8]?
     /// The codings of the stored response, in lower case; nil where the response is not known.
     private let codings: [[UInt8]]?
+    private let keepsUnknownCodings: Bool
 
     /// The key of a response of which only the rule is known.
     public init(rule: VaryRule, request: FieldSection) {
@@ -33,11 +38,11 @@ public struct SecondaryKey: Sendable, Equatable {
 
     /// The key of `response`; with it, requests that want just its language or coding match as well.
     public init(rule: VaryRule, request: FieldSection, response: FieldSection) {
-        let codings = Self.members(response, .contentEncoding).map(ContentCoding.canonicalName)
+        let codings = Self.members(response, .contentEncoding)?.map(ContentCoding.canonicalName)
         let languages = Self.members(response, .contentLanguage)
         self.init(
-            rule: rule, request: request, codings: codings.filter { $0 != ContentCoding.identity },
-            language: languages.count == 1 ? languages[0] : nil)
+            rule: rule, request: request, codings: codings?.filter { $0 != ContentCoding.identity },
+            language: languages?.count == 1 ? languages?[0] : nil)
     }
 
     private init(rule: VaryRule, request: FieldSection, codings: [[UInt8]]?, language: [UInt8]?) {
@@ -45,13 +50,16 @@ public struct SecondaryKey: Sendable, Equatable {
         self.codings = codings
         self.language = language
         // Codings that nobody has registered say nothing to an origin that answered with a registered one.
-        let keepsUnknown = Self.keepsUnknown(codings)
+        let keepsUnknown = codings.map { !$0.allSatisfy(ContentCoding.isRegistered) } ?? true
+        keepsUnknownCodings = keepsUnknown
         fields = rule.names.map { name in
             let known = FieldName.recognise(name)
-            let raw = Self.combined(request, name, known)
+            let raw = request.combined(name, known)
+            let value = raw.map { SelectingValue($0, name, known) }
             return Field(
                 name: name, known: known, raw: raw,
-                normalised: raw.map { Self.normalise($0, known, keepsUnknownCodings: keepsUnknown) })
+                normalised: keepsUnknown ? value?.normalised : value?.registered,
+                codingNames: value?.codingNames)
         }
     }
 
@@ -63,9 +71,21 @@ public struct SecondaryKey: Sendable, Equatable {
 
     /// Whether the stored response may be chosen for `request`; never under Vary: *.
     public func matches(_ request: FieldSection) -> Bool {
+        var memo = SelectingValues()
+        return matches(request, &memo)
+    }
+
+    /// The same for a request that is compared with many keys: what it has under a name is worked out once.
+    /// Nothing is allocated where all values are equal octet for octet.
+    public func matches(_ request: FieldSection, _ memo: inout SelectingValues) -> Bool {
         guard !rule.isStar else { return false }
-        for field in fields where !matches(request, field) { return false }
+        for field in fields where !matches(request, field, &memo) { return false }
         return true
+    }
+
+    /// The same for a request that is asked about in several places.
+    public func matches(_ request: SelectingFields) -> Bool {
+        request.withValues { matches(request.fields, &$0) }
     }
 
     /// The normalised selecting fields, one `name:value` a line, `name` alone where the field was absent;
@@ -96,33 +116,32 @@ public struct SecondaryKey: Sendable, Equatable {
 
     // MARK: One field
 
-    private func matches(_ request: FieldSection, _ field: Field) -> Bool {
+    private func matches(
+        _ request: FieldSection, _ field: Field, _ memo: inout SelectingValues
+    ) -> Bool {
         if let isSame = Self.singleLineEquals(request, field.name, field.known, field.raw), isSame {
             return true
         }
-        let raw = Self.combined(request, field.name, field.known)
-        if raw == field.raw { return true }
-        guard let raw else { return false }
+        guard let value = memo.value(of: field.name, field.known, in: request) else {
+            return field.raw == nil
+        }
+        if value.raw == field.raw { return true }
         switch field.known {
         case .acceptEncoding:
-            return matchesEncoding(raw, field)
+            return matchesEncoding(value, field)
         case .acceptLanguage:
-            if Self.normalise(raw, .acceptLanguage, keepsUnknownCodings: true) == field.normalised {
-                return true
-            }
+            if value.normalised == field.normalised { return true }
             guard let language else { return false }
-            return PreferenceList(raw).mostWanted == language
+            return value.mostWanted == language
         default:
-            return Self.normalise(raw, field.known, keepsUnknownCodings: true) == field.normalised
+            return value.normalised == field.normalised
         }
     }
 
-    private func matchesEncoding(_ raw: [UInt8], _ field: Field) -> Bool {
-        let keepsUnknown = Self.keepsUnknown(codings)
-        let isEqual =
-            Self.normalise(raw, .acceptEncoding, keepsUnknownCodings: keepsUnknown) == field.normalised
+    private func matchesEncoding(_ value: SelectingValue, _ field: Field) -> Bool {
+        let isEqual = (keepsUnknownCodings ? value.normalised : value.registered) == field.normalised
         guard let codings else { return isEqual }
-        let list = PreferenceList(raw, canonical: ContentCoding.canonicalName)
+        guard let list = value.list else { return false }
         if isEqual {
             // An origin that read a malformed list in its own way may have sent a coding that the list
             // doesn't hold.
@@ -130,16 +149,13 @@ public struct SecondaryKey: Sendable, Equatable {
         }
         switch codings.count {
         case 0:
+            guard list.isWellFormed else { return false }
             // An empty list wants the identity alone (RFC 9110 12.5.3).
-            return list.isWellFormed && (list.members.isEmpty || list.mostWanted == ContentCoding.identity)
-        case 1: return list.mostWanted == codings[0]
+            if list.members.isEmpty || value.mostWanted == ContentCoding.identity { return true }
+            return list.acceptsIdentity && value.codingNames == field.codingNames
+        case 1: return value.mostWanted == codings[0]
         default: return false
         }
-    }
-
-    private static func keepsUnknown(_ codings: [[UInt8]]?) -> Bool {
-        guard let codings else { return true }
-        return !codings.allSatisfy(ContentCoding.isRegistered)
     }
 
     /// Whether the request's value is `raw`, without an allocation; nil where it came in more lines than one.
@@ -147,94 +163,26 @@ public struct SecondaryKey: Sendable, Equatable {
         _ request: FieldSection, _ name: [UInt8], _ known: FieldName, _ raw: [UInt8]?
     ) -> Bool? {
         var found: FieldLine?
-        for line in request.lines where isNamed(request, line, name, known) {
+        for line in request.lines where request.isNamed(line, name, known) {
             if found != nil { return nil }
             found = line
         }
         guard let found else { return raw == nil }
-        guard let raw else { return false }
+        guard let raw, raw.count == found.valueRange.count else { return false }
         return request.value(found).elementsEqual(raw)
     }
 
-    private static func isNamed(
-        _ request: FieldSection, _ line: FieldLine, _ name: [UInt8], _ known: FieldName
-    ) -> Bool {
-        known == .other
-            ? line.name == .other && Octet.equalIgnoringCase(request.bytes[line.nameRange], name)
-            : line.name == known
-    }
-
-    /// The request's lines of that name as one value; Cookie is put together as RFC 9113 8.2.3 says.
-    private static func combined(_ request: FieldSection, _ name: [UInt8], _ known: FieldName) -> [UInt8]? {
-        var value: [UInt8]?
-        for line in request.lines where isNamed(request, line, name, known) {
-            if value == nil {
-                value = Array(request.value(line))
-            } else {
-                value?.append(known == .cookie ? Octet.semicolon : Octet.comma)
-                value?.append(Octet.space)
-                value?.append(contentsOf: request.value(line))
+    /// The members of a list field of a response, in lower case; nil where they are so many that they tell
+    /// nothing.
+    private static func members(_ fields: FieldSection, _ name: FieldName) -> [[UInt8]]? {
+        var members: [[UInt8]] = []
+        for line in fields.lines where line.name == name {
+            for member in ListMembers(fields.value(line)) {
+                guard members.count < 16 else { return nil }
+                members.append(member.map(Octet.lower))
             }
         }
-        return value
-    }
-
-    private static func normalise(_ raw: [UInt8], _ known: FieldName, keepsUnknownCodings: Bool) -> [UInt8] {
-        switch known {
-        case .acceptEncoding:
-            return PreferenceList(raw, canonical: ContentCoding.canonicalName)
-                .canonicalBytes { keepsUnknownCodings || ContentCoding.isRegistered($0) }
-        case .acceptLanguage:
-            let list = PreferenceList(raw)
-            return list.isWellFormed ? list.canonicalBytes { _ in true } : withoutSpaceAroundCommas(raw)
-        case .authorization, .cookie, .host, .origin, .referer, .userAgent:
-            // Not lists: a comma there is just an octet.
-            return raw
-        default:
-            return withoutSpaceAroundCommas(raw)
-        }
-    }
-
-    /// `raw` without the white space around commas, quoted strings left alone (RFC 9110 5.6.1).
-    private static func withoutSpaceAroundCommas(_ raw: [UInt8]) -> [UInt8] {
-        var result: [UInt8] = []
-        result.reserveCapacity(raw.count)
-        var pendingStart: Int?
-        var isQuoted = false
-        var isEscaped = false
-        for (index, byte) in raw.enumerated() {
-            if isQuoted {
-                result.append(byte)
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == Octet.backslash {
-                    isEscaped = true
-                } else if byte == Octet.quote {
-                    isQuoted = false
-                }
-                continue
-            }
-            if Octet.isWhitespace(byte) {
-                if pendingStart == nil { pendingStart = index }
-                continue
-            }
-            if let start = pendingStart {
-                if byte != Octet.comma, let last = result.last, last != Octet.comma {
-                    result.append(contentsOf: raw[start..<index])
-                }
-                pendingStart = nil
-            }
-            isQuoted = byte == Octet.quote
-            result.append(byte)
-        }
-        return result
-    }
-
-    /// The members of a list field of a response, in lower case.
-    private static func members(_ fields: FieldSection, _ name: FieldName) -> [[UInt8]] {
-        fields.all(name).flatMap { $0.split(separator: Octet.comma) }
-            .map { Octet.trim($0).map(Octet.lower) }
-            .filter { !$0.isEmpty }
+        return members
     }
 }
 

@@ -21,19 +21,16 @@ public enum Storability {
         let said = ResponseDirectives(response.fields)
         let isOverridden = overridesOrigin(rules, status: response.status)
         if !isOverridden {
-            if said.mustUnderstand {
-                // With must-understand, no-store is for caches that do not know the status (RFC 9111
-                // 5.2.2.3).
-                if !isUnderstood(response.status) { return .notStorable(.mustUnderstand) }
-            } else if said.noStore {
-                return .notStorable(.noStore)
-            }
+            // With must-understand, no-store is for caches that do not know the status (RFC 9111 5.2.2.3).
+            if said.mustUnderstand, !isUnderstood(response.status) { return .notStorable(.mustUnderstand) }
+            if said.noStore, !said.mustUnderstandPermits { return .notStorable(.noStore) }
             if said.isPrivate { return .notStorable(.private) }
         }
         // A rule speaks for the origin's fields, not for the client whose credentials the request bore.
         if request.hasAuthorization, !permitsAuthorization(said) { return .notStorable(.authorization) }
         let vary = VaryRule.parse(response.fields)
         if vary?.isStar == true { return .notStorable(.varyStar) }
+        if SurrogateKey.areTooMany(response.fields) { return .notStorable(.tooManyTags) }
 
         let directives = isOverridden ? ResponseDirectives() : said
         let lifetime = Freshness.lifetime(
@@ -98,7 +95,7 @@ public enum Storability {
 
     /// RFC 9111 3.5.
     private static func permitsAuthorization(_ directives: ResponseDirectives) -> Bool {
-        directives.isPublic || directives.mustRevalidate || directives.sMaxage.milliseconds != nil
+        directives.isPublic || directives.mustRevalidatePermits || directives.sMaxage.milliseconds != nil
     }
 
     private static func flags(_ directives: ResponseDirectives, _ fields: FieldSection)

@@ -15,17 +15,21 @@ public struct VaryRule: Sendable, Equatable {
         self.isStar = isStar
     }
 
+    /// A response that varies by more than this fits no later request: nobody's requests would meet it again,
+    /// and of what an origin lists nothing is left out in silence.
+    static let maxNames = 64
+
     /// Reads all Vary lines of a response; nil where they name nothing. A member that is no field name
     /// makes the rule ``star``: what the origin meant is unknown, so no later request can be known to fit.
     public static func parse(_ fields: FieldSection) -> VaryRule? {
         var names: [[UInt8]] = []
+        var count = 0
         for line in fields.lines where line.name == .vary {
-            for member in fields.value(line).split(separator: Octet.comma) {
-                let member = Octet.trim(member)
-                if member.isEmpty { continue }
-                if member.elementsEqual([UInt8(ascii: "*")]) || !member.allSatisfy(Octet.isToken) {
-                    return .star
-                }
+            for member in ListMembers(fields.value(line)) {
+                count += 1
+                guard count <= maxNames, member.allSatisfy(Octet.isToken),
+                    !member.elementsEqual([UInt8(ascii: "*")])
+                else { return .star }
                 let name = member.map(Octet.lower)
                 if !names.contains(name) { names.append(name) }
             }

@@ -45,6 +45,45 @@ import Testing
         #expect(!directives(line).contains("no-store"))
     }
 
+    @Test(arguments: [
+        ("public", true), ("Public ", true), ("a, public", true), ("public; max-age=30", false),
+        ("public=1", false), ("public=", false), ("public x", false), ("public\"\"", false),
+        ("x=\"public\"", false), ("public;, public", true), ("@public", false),
+    ])
+    func `a permission counts only where it is written as one`(line: String, isPermitted: Bool) {
+        #expect(directives(line).permits("public") == isPermitted)
+    }
+
+    @Test(arguments: [
+        "no-store", "no-store;", "public; no-store", "max-age=60;no-store", "a b NO-STORE", "@no-store",
+        "=no-store", "x='a' ;no-store=1", "x=\"open; no-store", "x=\"a\";no-store", "a = no-store",
+    ])
+    func `a restriction counts wherever it stands outside of quotes`(line: String) {
+        #expect(directives(line).restricts("no-store"))
+        #expect(!directives(line).restricts("private"))
+    }
+
+    @Test(arguments: [
+        "", "x-no-store", "no-stores", "a=no-store", "a=\"no-store\"", "a; b=\"no-store\"", "a;no_store",
+    ])
+    func `what only looks like a restriction is none`(line: String) {
+        #expect(!directives(line).restricts("no-store"))
+    }
+
+    @Test(arguments: ["public; max-age=30", "public max-age=30", "@max-age=30"])
+    func `a lifetime in what cannot be read is invalid`(line: String) {
+        #expect(directives(line).delta("max-age") == .invalid)
+        #expect(directives(line, "max-age=5").delta("max-age") == .seconds(5))
+    }
+
+    @Test func `so many members are read as are asked for`() {
+        let lines = ["a, b,,@, c", "d"].map { Array($0.utf8)[...] }
+        #expect(Directives(lines, limit: 5).members.count == 4)
+        #expect(!Directives(lines, limit: 5).isTooLong)
+        #expect(Directives(lines, limit: 4).isTooLong)
+        #expect(!Directives(lines, limit: 4).contains("d"))
+    }
+
     @Test func `keeps the directives of all lines in order, with their arguments`() {
         let read = directives(
             "no-cache=\"Set-Cookie, A\", Public", "no-cache, private=\"b\\\"c\", ext=tok en")

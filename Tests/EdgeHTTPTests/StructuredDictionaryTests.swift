@@ -89,4 +89,23 @@ import Testing
         }
         #expect(accepted > 100)
     }
+
+    @Test(arguments: ["a=@1", "a=%\"b\"", "a=1;b=@1", "a=(@1)"])
+    func `a field of RFC 8941 has none of the types that came later`(text: String) {
+        let bytes = Array(text.utf8)[...]
+        #expect(StructuredDictionary(bytes) != nil)
+        #expect(StructuredDictionary(bytes, takesNewTypes: false) == nil)
+    }
+
+    @Test func `64 members and parameters are kept, and what follows must still be well-formed`() throws {
+        let members = (0..<64).map { "a\($0)" }.joined(separator: ",")
+        let parameters = (0..<70).map { ";p\($0)" }.joined()
+        let kept = try #require(StructuredDictionary(Array((members).utf8)[...]))
+        #expect(kept.members.count == 64 && !kept.isTooLong)
+        let longer = try #require(StructuredDictionary(Array((members + ",b=1").utf8)[...]))
+        #expect(longer.isTooLong)
+        #expect(StructuredDictionary(Array((members + ",b=").utf8)[...]) == nil)
+        let one = try #require(StructuredDictionary(Array(("a" + parameters).utf8)[...]))
+        #expect(one.members.first?.parameters.count == 64 && !one.isTooLong)
+    }
 }

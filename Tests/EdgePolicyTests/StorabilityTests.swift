@@ -224,4 +224,83 @@ import Testing
         #expect(Set(dropped.map { String(decoding: $0, as: UTF8.self) }) == names)
         #expect(dropped.count == names.count)
     }
+
+    // MARK: What cannot be read as written
+
+    private static let signedIn = RequestTraits(method: .get, hasAuthorization: true)
+
+    @Test(arguments: [
+        ("public, max-age=30", true), ("public; max-age=30", false), ("public=1, max-age=30", false),
+        ("max-age=30, must-revalidate", true), ("max-age=30, must-revalidate=1", false),
+        ("max-age=30, must-revalidate;", false), ("s-maxage=30", true), ("s-maxage=\"30\"", true),
+        ("s-maxage=30;", false), ("s-maxage=003600", true), ("s-maxage=+30", false),
+        ("public; x, s-maxage=30", true),
+    ])
+    func `a malformed permission gives no answer of one who signed in to others`(
+        cacheControl: String, isReused: Bool
+    ) {
+        let lines = ["Cache-Control: \(cacheControl)", "ETag: \"a\""]
+        let stored = Fixture.stored(200, lines, request: Self.signedIn)
+        #expect((stored != nil) == isReused)
+        if !isReused {
+            #expect(Fixture.reason(200, lines, request: Self.signedIn) == .authorization)
+        }
+    }
+
+    @Test(arguments: [
+        ("max-age=30, no-store;", Reason.noStore), ("max-age=30; no-store", .noStore),
+        ("public; no-store", .noStore), ("max-age=30, private;", .private), ("max-age=30 private", .private),
+        ("max-age=30, private=\"a b\"", .private), ("max-age=30, private=\"a", .private),
+        ("max-age=30, no-store, must-understand;", .noStore),
+        ("max-age=30, no-store, must-understand=1", .noStore),
+    ])
+    func `what a malformed directive forbids stays forbidden`(cacheControl: String, reason: Reason) {
+        #expect(Fixture.reason(200, ["Cache-Control: \(cacheControl)"]) == reason)
+    }
+
+    @Test(arguments: [
+        "max-age=60, no-cache;", "max-age=60, no-cache=a", "max-age=60 no-cache", "max-age=60, x; no-cache",
+    ])
+    func `a malformed no-cache has everything validated`(cacheControl: String) throws {
+        let stored = try #require(Fixture.stored(200, ["Cache-Control: \(cacheControl)", "ETag: \"a\""]))
+        #expect(stored.flags.contains(.noCache))
+    }
+
+    @Test(
+        arguments: [
+            ("max-age=003600", 3600), ("foo;bar, max-age=60", 60), ("immutable;, max-age=60", 60),
+            ("public; max-age=30, max-age=60", 60),
+        ] as [(String, Int64)])
+    func `the other directives count`(cacheControl: String, seconds: Int64) throws {
+        let stored = try #require(Fixture.stored(200, ["Cache-Control: \(cacheControl)"]))
+        #expect(stored.freshnessLifetimeMilliseconds == seconds * 1000)
+        #expect(!stored.flags.contains(.immutable))
+    }
+
+    @Test func `a lifetime that cannot be read is not replaced by a guess`() {
+        let modified = "Last-Modified: {-864000}"
+        #expect(Fixture.stored(200, [modified])?.freshnessSource == .heuristic)
+        let stored = Fixture.stored(200, [modified, "Cache-Control: public; max-age=30"])
+        #expect(stored?.freshnessLifetimeMilliseconds == 0)
+    }
+
+    @Test(arguments: [
+        "no-store, max-age=60, ,", "max-age=60, Private", "no-store;max-age =1", "max-age=60, no-store=",
+        "no-store, x=@1",
+        "max-age=060 no-store", "\"no-store\"",
+    ])
+    func `a CDN-Cache-Control that does not parse is ignored whole`(targeted: String) throws {
+        let lines = ["CDN-Cache-Control: \(targeted)", "Cache-Control: max-age=5"]
+        let stored = try #require(Fixture.stored(200, lines))
+        #expect(stored.freshnessSource == .maxAge)
+        #expect(stored.freshnessLifetimeMilliseconds == 5_000)
+    }
+
+    @Test(arguments: [
+        ("must-revalidate", true), ("must-revalidate=1", false), ("public=?0", false), ("public=1", false),
+    ])
+    func `a targeted permission of another type permits nothing`(targeted: String, isPermitted: Bool) {
+        let lines = ["CDN-Cache-Control: max-age=30, \(targeted)"]
+        #expect((Fixture.stored(200, lines, request: Self.signedIn) != nil) == isPermitted)
+    }
 }

@@ -154,4 +154,44 @@ import Testing
         #expect(!own.matches(FieldSection([("Accept-Encoding", "other")])))
         #expect(own.matches(FieldSection([("Accept-Encoding", "OWN")])))
     }
+
+    @Test(arguments: [
+        ("gzip, br", "BR ,gzip", true), ("gzip, br", "gzip;q=0.123, br;q=0.4", true),
+        ("gzip, br", "br;q=0, gzip", true), ("gzip;q=0.5", "x-gzip;q=0.6", true),
+        ("gzip, identity;q=0.1", "gzip, identity;q=0.2", true), ("gzip, foo", "gzip;q=0.9, bar;q=0.8", true),
+        ("gzip, identity", "gzip;q=0.4, identity;q=0", false), ("gzip, *", "gzip;q=0.4, *;q=0", false),
+        ("gzip, *;q=0.3, identity", "gzip, identity;q=0.4, *;q=0", true), ("gzip", "gzip, br", false),
+        ("gzip, br", "gzip", false), ("gzip;q=0.1234", "gzip;q=0.9", false), ("gzip", "gzip;q=0.1234", false),
+    ])
+    func `a response without a coding fits whoever names the same codings and takes identity`(
+        stored: String, presented: String, expected: Bool
+    ) throws {
+        let rule = try #require(self.rule("Accept-Encoding"))
+        let request = FieldSection([("Accept-Encoding", stored)])
+        let plain = SecondaryKey(rule: rule, request: request, response: FieldSection())
+        #expect(plain.matches(FieldSection([("Accept-Encoding", presented)])) == expected)
+    }
+
+    @Test func `qualities that strangers make up are one variant of a response without a coding`() throws {
+        let rule = try #require(self.rule("Accept-Encoding"))
+        func request(_ number: Int) -> SelectingFields {
+            SelectingFields(FieldSection([("Accept-Encoding", "gzip;q=0.\(100 + number), br")]))
+        }
+        let key = SecondaryKey(rule: rule, request: request(0).fields, response: FieldSection())
+        for number in 0..<64 { #expect(key.matches(request(number))) }
+        let coded = FieldSection([("Content-Encoding", "gzip")])
+        #expect(!SecondaryKey(rule: rule, request: request(0).fields, response: coded).matches(request(1)))
+    }
+
+    @Test func `two requests agree by a rule where what it names is the same`() throws {
+        let rule = try #require(self.rule("Accept-Encoding, Accept, X-A"))
+        let left = SelectingFields(FieldSection([("Accept-Encoding", "br, gzip"), ("Accept", "a , b")]))
+        let right = SelectingFields(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "GZIP,BR;q=1")]))
+        #expect(left.agrees(with: right, by: rule))
+        #expect(left.agrees(with: left, by: rule))
+        #expect(!left.agrees(with: left, by: .star))
+        let other = SelectingFields(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "br")]))
+        #expect(!left.agrees(with: other, by: rule))
+        #expect(!other.agrees(with: SelectingFields(FieldSection()), by: rule))
+    }
 }

@@ -132,7 +132,7 @@ def check_counts(metrics):
         ("one.test", "hit", "fresh", 64), ("one.test", "miss", "not-stored", 7), ("two.test", "hit", "fresh", 2),
         ("two.test", "miss", "not-stored", 1), ("one.test", "pass", "rule-pass", 1),
         ("one.test", "revalidated", "revalidated", 1), ("one.test", "stale", "stale-if-error", 1),
-        ("", "error", "unknown-host", 1), ("one.test", "error", "method", 1)]
+        ("", "error", "unknown-host", 1), ("one.test", "error", "method-not-allowed", 1)]
     for site, outcome, reason, count in wanted:
         same(metrics.value(requests, site=site, outcome=outcome, reason=reason), count, f"{site} {outcome} {reason}")
     same(metrics.value(requests, site="one.test", outcome="pass"), 3, "passes")

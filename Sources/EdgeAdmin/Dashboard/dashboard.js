@@ -54,6 +54,8 @@
     "must-understand": "a status the node does not understand",
     "vary-star": "the response varies with everything",
     "too-large": "larger than what is stored",
+    "too-many-tags": "more tags than are counted",
+    "path-ambiguous": "a path that can be read as another",
     "incomplete": "it did not arrive whole",
     "purged": "purged meanwhile",
     "stale-forbidden": "stale, and must not be served so",
@@ -66,6 +68,7 @@
     "loop": "the request came round in a loop",
     "bad-request": "the request is malformed",
     "unknown-host": "no site has this host",
+    "method-not-allowed": "a method that the site does not take",
     "none": "no reason given",
   };
 

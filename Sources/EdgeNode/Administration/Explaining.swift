@@ -86,7 +86,8 @@ extension Node {
             traits: RequestTraits(
                 head: head, honoursClient: target.rules.caching.honoursClient,
                 stripsCookies: target.rules.caching.cookies == .strip),
-            key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic())
+            key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic(),
+            selecting: SelectingFields(head.fields))
     }
 
     private struct Found {

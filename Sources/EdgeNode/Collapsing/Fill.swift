@@ -69,11 +69,13 @@ final class Fill: Sendable {
     /// When the request went out (RFC 9111 4.2.3, request_time).
     let requestTime: WallTime
     let state = Mutex(State())
+    private let selecting: SelectingFields
 
     init(plan: FillPlan, node: Node) {
         self.plan = plan
         self.node = node
         requestTime = SystemClock.wall()
+        selecting = SelectingFields(plan.requestFields)
         node.pullPositions.began(at: plan.position)
     }
 
@@ -112,7 +114,7 @@ final class Fill: Sendable {
 
     /// Whether a request with these fields, which would ask the origin for `ask`, may wait for this fill: its
     /// response selects them and holds those bytes, as far as is known.
-    func mayServe(_ request: FieldSection, hint: VaryRule?, ask: RangeAsk?) -> Bool {
+    func mayServe(_ request: SelectingFields, hint: VaryRule?, ask: RangeAsk?) -> Bool {
         if let own = plan.ask, !(ask.map(own.covers) ?? false) { return false }
         let (head, isJoinable): (FillHead?, Bool) = state.withLock { state in
             switch state.phase {
@@ -125,15 +127,14 @@ final class Fill: Sendable {
         guard isJoinable, !isOutdated(head) else { return false }
         if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
         guard let hint else { return true }
-        return SecondaryKey(rule: hint, request: plan.requestFields).matches(request)
+        return selecting.agrees(with: request, by: hint)
     }
 
     /// Whether a purge has come since the pull was planned that may cover what it brings: requests from then on get
     /// none of it.
     private func isOutdated(_ head: FillHead?) -> Bool {
         guard node.store.stamps.head != plan.position else { return false }
-        let tags = head.map { SurrogateKey.tags($0.response.fields) }
-        return node.store.stamps.verdict(pulledAt: plan.position, keyText: plan.keyText, tags: tags)
+        return node.store.stamps.verdict(pulledAt: plan.position, keyText: plan.keyText, tags: head?.tags)
             != .untouched
     }
 

@@ -3,6 +3,7 @@ import EdgeOrigin
 import EdgePolicy
 import EdgePrimitives
 import EdgeStore
+import Synchronization
 
 /// What a fill pulls and what it may do with the answer; fixed when the fill begins.
 struct FillPlan: Sendable {
@@ -66,6 +67,17 @@ final class FillHead: Sendable {
     let isShared: Bool
     let secondaryKey: SecondaryKey?
     let initialAgeSeconds: Int64
+    private let readTags = Mutex<[[UInt8]]?>(nil)
+
+    /// The surrogate keys, read once they are asked for.
+    var tags: [[UInt8]] {
+        readTags.withLock { known in
+            if let known { return known }
+            let tags = SurrogateKey.tags(response.fields)
+            known = tags
+            return tags
+        }
+    }
 
     init(
         response: ResponseHead, clientFields: FieldSection, leaderFields: FieldSection? = nil,

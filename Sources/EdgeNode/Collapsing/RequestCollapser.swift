@@ -24,26 +24,39 @@ final class RequestCollapser: Sendable {
 
     /// Joins a fill whose response may serve `request`, or makes one and leads it.
     ///
-    /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can see what
-    /// a fill brought that ended between the look-up and this call; it then returns nil.
+    /// Fills are judged outside of the lock, which others wait for: what they vary by takes time. Those that
+    /// came meanwhile are judged in another round.
     ///
-    /// - Parameter width: how many fills there may be before the request follows one of them.
+    /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can
+    /// see what a fill brought that ended between the look-up and this call; it then returns nil.
+    ///
+    /// - Parameter width: how many fills there may be that would do before the request follows one of them.
     func join(
-        _ key: Digest128, request: FieldSection, hint: VaryRule?, ask: RangeAsk?, width: Int = 1,
+        _ key: Digest128, request: SelectingFields, hint: VaryRule?, ask: RangeAsk?, width: Int = 1,
         make: () -> Fill?
     ) -> Place {
-        shard(key).fills.withLock { fills in
-            if width > 1 {
-                let candidates = fills[key]?.filter { $0.mayServe(request, hint: hint, ask: ask) } ?? []
-                if candidates.count >= width, let last = candidates.last { return .follower(last) }
-            } else if let candidate = fills[key]?.first(
-                where: { $0.mayServe(request, hint: hint, ask: ask) })
-            {
-                return .follower(candidate)
+        let shard = shard(key)
+        var judged: Set<ObjectIdentifier> = []
+        var fitting: [Fill] = []
+        while true {
+            let seen = shard.fills.withLock { $0[key] ?? [] }
+            fitting.removeAll { fill in !seen.contains { $0 === fill } }
+            for fill in seen where fitting.count < width && !judged.contains(ObjectIdentifier(fill)) {
+                judged.insert(ObjectIdentifier(fill))
+                if fill.mayServe(request, hint: hint, ask: ask) { fitting.append(fill) }
             }
-            guard let fill = make() else { return .none }
-            fills[key, default: []].append(fill)
-            return .leader(fill)
+            let chosen = fitting.count < width ? nil : fitting.last
+            let place: Place? = shard.fills.withLock { fills in
+                let current = fills[key] ?? []
+                if let chosen {
+                    return current.contains { $0 === chosen } ? .follower(chosen) : nil
+                }
+                guard current.allSatisfy({ judged.contains(ObjectIdentifier($0)) }) else { return nil }
+                guard let fill = make() else { return Place.none }
+                fills[key, default: []].append(fill)
+                return .leader(fill)
+            }
+            if let place { return place }
         }
     }
 
@@ -56,7 +69,8 @@ final class RequestCollapser: Sendable {
         }
     }
 
-    /// The key was invalidated: fills under way may serve their own waiters but are not kept, and nobody joins them.
+    /// The key was invalidated: fills under way may serve their own waiters but are not kept, and nobody
+    /// joins them.
     func invalidate(_ key: Digest128) {
         let detached = shard(key).fills.withLock { $0.removeValue(forKey: key) ?? [] }
         for fill in detached { fill.discard() }
