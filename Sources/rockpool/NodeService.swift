@@ -48,10 +48,8 @@ struct NodeService: Sendable {
         }
         let ledger = try directory.openLedger(configuration.cache)
         defer { ledger.shutdown() }
-        if let journal = ledger as? PurgeJournal, case .damaged(let proved) = journal.finding {
-            logger.warning(
-                "purge ledger: damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
-            )
+        if let warning = (ledger as? PurgeJournal)?.finding.warning {
+            logger.warning("purge ledger: \(warning)")
         }
         let accessLog = try openAccessLog()
         let node = Node(
@@ -119,7 +117,7 @@ struct NodeService: Sendable {
                     .init(service: DrainService(node: node, listener: listener)),
                     .init(service: ReloadService(reload: reload)),
                     .init(service: LogRotationService(log: node.accessLog, logger: logger)),
-                    .init(service: StoreMaintenance(node: node)),
+                    .init(service: StoreMaintenance(node: node, logger: logger)),
                     .init(
                         service: DrainOrderService(orders: drains),
                         successTerminationBehavior: .gracefullyShutdownGroup),
