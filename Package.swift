@@ -48,7 +48,8 @@ let package = Package(
         .target(
             name: "EdgeAdmin",
             dependencies: [
-                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", nioCore, nioPosix,
+                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", "CEdgeLinux", nioCore,
+                nioPosix,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -125,7 +126,8 @@ let package = Package(
             name: "FaultTests",
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
             swiftSettings: strict),
-        .testTarget(name: "CommandLineTests", dependencies: ["rockpool"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["rockpool", "EdgePrimitives"], swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],
