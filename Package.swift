@@ -48,7 +48,8 @@ let package = Package(
         .target(
             name: "EdgeAdmin",
             dependencies: [
-                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", nioCore, nioPosix,
+                "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", "CEdgeLinux", nioCore,
+                nioPosix,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -127,7 +128,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["rockpool", "EdgeNode", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "rockpool", "EdgeNode", "EdgePrimitives", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(

@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +57,24 @@ int edge_semaphore_wait(sem_t *semaphore, int milliseconds) {
     end.tv_sec += milliseconds / 1000 + end.tv_nsec / 1000000000L;
     end.tv_nsec %= 1000000000L;
     return sem_clockwait(semaphore, CLOCK_MONOTONIC, &end);
+}
+
+int edge_file_status(int fd, uint32_t *mode, uint32_t *owner) {
+    struct stat found;
+    if (fstat(fd, &found) != 0) return -1;
+    *mode = found.st_mode;
+    *owner = found.st_uid;
+    return 0;
+}
+
+int64_t edge_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    }
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
 }
 
 int edge_usable_processors(void) {

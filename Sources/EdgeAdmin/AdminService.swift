@@ -53,12 +53,14 @@ public struct AdminService: Sendable {
         _ address: ListenAddress, group: MultiThreadedEventLoopGroup, logger: Logger,
         onRunning: @escaping @Sendable (Int) async -> Void
     ) -> some ApplicationProtocol {
-        Application(
-            responder: AdminResponder(router()),
-            server: HTTPServerBuilder { WatchedHTTP1(limits, responder: $0) },
+        let places = AdminPlaces(limits)
+        return Application(
+            responder: AdminResponder(router(places)),
+            server: HTTPServerBuilder { WatchedHTTP1(limits, places: places, token: token, responder: $0) },
             configuration: .init(
                 address: .hostname(address.host, port: address.port),
-                availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
+                // Whoever comes is let in; ``AdminPlaces`` says who goes.
+                availableConnectionsDelegate: .maximum(2 * limits.connections, logger: logger)),
             onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? address.port) },
             eventLoopGroupProvider: .shared(group), logger: logger)
     }
@@ -66,7 +68,7 @@ public struct AdminService: Sendable {
     /// What can be asked, as `METHOD /path`.
     package var routes: [String] { router().routes.map { "\($0.method) \($0.path)" } }
 
-    func router() -> Router<AdminContext> {
+    func router(_ places: AdminPlaces? = nil) -> Router<AdminContext> {
         let router = Router(context: AdminContext.self, options: .autoGenerateHeadEndpoints)
         router.get("/healthz") { _, _ in Self.text("ok\n") }
         router.get("/readyz") { _, _ -> Response in
@@ -75,17 +77,18 @@ public struct AdminService: Sendable {
         }
         DashboardPage.addRoutes(to: router)
         let guarded = router.group().add(
-            middleware: BearerGuard(token: token, guesses: guesses, logger: audit.logger))
-        addQuestions(to: guarded)
+            middleware: BearerGuard(
+                token: token, guesses: guesses, delay: limits.guessDelay, logger: audit.logger))
+        addQuestions(to: guarded, places)
         addOrders(to: guarded)
         return router
     }
 
-    private func addQuestions(to guarded: RouterGroup<AdminContext>) {
+    private func addQuestions(to guarded: RouterGroup<AdminContext>, _ places: AdminPlaces?) {
         guarded.get("/metrics") { _, _ in
             Response(
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: .init(byteBuffer: ByteBuffer(string: MetricsText.render(node) + ownMetrics)))
+                body: .init(byteBuffer: ByteBuffer(string: MetricsText.render(node) + ownMetrics(places))))
         }
         guarded.get("/status") { _, _ in try AdminJSON.response(StatusDocument(node, version: version)) }
         guarded.get("/purges") { request, _ in
@@ -188,11 +191,14 @@ public struct AdminService: Sendable {
         }
     }
 
-    private var ownMetrics: String {
+    private func ownMetrics(_ places: AdminPlaces?) -> String {
         """
         # HELP rockpool_admin_unauthorized_total Wrong tokens presented to the admin listener.
         # TYPE rockpool_admin_unauthorized_total counter
         rockpool_admin_unauthorized_total \(guesses.total)
+        # HELP rockpool_admin_connections_ended_total Admin connections that were ended for others.
+        # TYPE rockpool_admin_connections_ended_total counter
+        rockpool_admin_connections_ended_total \(places?.ended ?? 0)
 
         """
     }

@@ -1,5 +1,3 @@
-import Foundation
-
 /// The bearer token of the admin API.
 public struct AdminToken: Sendable {
     private let bytes: [UInt8]
@@ -8,27 +6,20 @@ public struct AdminToken: Sendable {
         bytes = Array(text.utf8)
     }
 
-    /// Reads the token file that was named.
-    public static func read(from path: String) throws -> AdminToken {
-        let text = try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(
-            in: .whitespacesAndNewlines)
-        guard text.utf8.count >= 8 else {
-            throw AdminTokenError(description: "\(path): a token has at least 8 characters on one line")
-        }
-        return AdminToken(text)
+    /// The token in the file that was named.
+    public static func read(from path: String) throws(AdminTokenError) -> AdminToken {
+        try AdminToken(TokenFile.read(path))
     }
 
-    /// Writes a fresh token to `path`, readable by its owner alone.
-    public static func create(at path: String) throws -> AdminToken {
+    /// Writes a fresh token to `path`, which nobody but its owner ever may read.
+    public static func create(at path: String) throws(AdminTokenError) -> AdminToken {
         var generator = SystemRandomNumberGenerator()
         var text = ""
         for _ in 0..<4 {
             let word = String(generator.next(), radix: 16)
             text += String(repeating: "0", count: 16 - word.count) + word
         }
-        let created = FileManager.default.createFile(
-            atPath: path, contents: Data((text + "\n").utf8), attributes: [.posixPermissions: 0o600])
-        guard created else { throw AdminTokenError(description: "\(path): the token file cannot be written") }
+        try TokenFile.write(text, to: path)
         return AdminToken(text)
     }
 

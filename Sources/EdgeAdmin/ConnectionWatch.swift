@@ -7,6 +7,10 @@ import NIOHTTP1
 /// What a connection to the admin listener may take.
 package struct AdminLimits: Sendable {
     package var connections = 256
+    /// Of these, how many are for those who showed the token.
+    package var keptConnections = 32
+    /// How long a network that guesses waits for each answer.
+    package var guessDelay = Duration.seconds(1)
     /// For a whole head, from the start of the connection or the end of the last answer.
     package var idle = TimeAmount.seconds(15)
     /// From a head to the last byte of its answer.
@@ -25,9 +29,16 @@ package struct AdminLimits: Sendable {
 struct WatchedHTTP1: ServerChildChannel {
     let http: HTTP1Channel
     let limits: AdminLimits
+    let places: AdminPlaces
+    let token: AdminToken
 
-    init(_ limits: AdminLimits, responder: @escaping HTTPChannelHandler.Responder) {
+    init(
+        _ limits: AdminLimits, places: AdminPlaces, token: AdminToken,
+        responder: @escaping HTTPChannelHandler.Responder
+    ) {
         self.limits = limits
+        self.places = places
+        self.token = token
         http = HTTP1Channel(
             responder: responder,
             configuration: .init(
@@ -40,7 +51,8 @@ struct WatchedHTTP1: ServerChildChannel {
         http.setup(channel: channel, logger: logger).flatMapThrowing { value in
             let pipeline = channel.pipeline.syncOperations
             let parser = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-            try pipeline.addHandler(ConnectionWatch(limits), position: .after(parser))
+            try pipeline.addHandler(
+                ConnectionWatch(limits, places: places, token: token), position: .after(parser))
             return value
         }
     }
@@ -66,6 +78,8 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private let limits: AdminLimits
+    private let places: AdminPlaces
+    private let token: AdminToken
     private var phase = Phase.open
     private var timer: Scheduled<Void>?
     /// Requests whose answer is not written.
@@ -79,13 +93,25 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     /// Bytes of a body whose request is answered.
     private var surplusBytes = 0
 
-    init(_ limits: AdminLimits) { self.limits = limits }
+    init(_ limits: AdminLimits, places: AdminPlaces, token: AdminToken) {
+        self.limits = limits
+        self.places = places
+        self.token = token
+    }
 
-    func handlerAdded(context: ChannelHandlerContext) { arm(limits.idle, context) }
-    func handlerRemoved(context: ChannelHandlerContext) { timer?.cancel() }
+    func handlerAdded(context: ChannelHandlerContext) {
+        arm(limits.idle, context)
+        places.arrive(context.channel)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.cancel()
+        places.leave(context.channel)
+    }
 
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
+        places.leave(context.channel)
         context.fireChannelInactive()
     }
 
@@ -94,6 +120,11 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         let part = unwrapInboundIn(data)
         switch part {
         case .head(let head):
+            if let presented = BearerGuard.credentials(head.headers["authorization"]),
+                token.matches(presented)
+            {
+                places.trust(context.channel)
+            }
             // What is too large is refused by its head.
             let length = head.headers.first(name: "content-length").flatMap { Int($0) } ?? 0
             if length <= limits.bodyBytes { held.append(part) }
@@ -120,6 +151,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         case .end:
             isReadingRequest = false
             surplusBytes = 0
+            if unanswered > 0 { places.note(context.channel, isAnswering: true) }
             if unanswered == 0 { arm(limits.idle, context) }
             release(context)
         }
@@ -141,6 +173,11 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         }
         switch unwrapOutboundIn(data) {
         case .head(let head):
+            if let presented = BearerGuard.credentials(head.headers["authorization"]),
+                token.matches(presented)
+            {
+                places.trust(context.channel)
+            }
             if head.status.code >= 200 { isWritingAnswer = true }
             if head.headers["connection"].contains("close") { phase = .finishing }
             context.write(data, promise: promise)
@@ -155,6 +192,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func answered(_ context: ChannelHandlerContext) {
+        if unanswered == 0 { places.note(context.channel, isAnswering: false) }
         switch phase {
         case .open: arm(unanswered > 0 || isReadingRequest ? limits.exchange : limits.idle, context)
         case .finishing: if unanswered == 0 { linger(context) }

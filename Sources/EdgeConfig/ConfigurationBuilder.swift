@@ -24,7 +24,7 @@ struct ConfigurationBuilder {
                         "write another port")
                 }
             }
-            configuration.admin.tokenFile = admin.file("tokenFile")
+            configuration.admin.tokenFile = tokenFile(admin)
         }
         configuration.cache = cache(root.section("cache"))
         if let log = root.section("log") { configuration.log = self.log(log) }
@@ -40,6 +40,24 @@ struct ConfigurationBuilder {
         configuration.sites = SiteReader(reading: reading, origins: origins.map(\.name)).read(
             root.sections("sites") ?? [])
         return configuration
+    }
+
+    /// The token file; what is wrong with it as a secret is said here, with its place, before a start fails
+    /// on it. Whose it has to be depends on the node's user, who need not be the one that checks.
+    private func tokenFile(_ admin: ConfigurationSection) -> String? {
+        guard let path = admin.file("tokenFile"), let node = admin.value("tokenFile") else { return nil }
+        let least = NodeConfiguration.Admin.leastTokenCharacters
+        if let count = reading.wordLength(in: path), count < least {
+            reading.report(
+                node, "the token in \"\(path)\" has \(count) characters",
+                "write at least \(least), such as openssl rand -hex 32 makes")
+        }
+        if reading.isOpenToAll(path) {
+            reading.report(
+                node, "everybody on this machine may read or write the token in \"\(path)\"",
+                "chmod 640 it, or 600")
+        }
+        return path
     }
 
     private func listeners(_ root: ConfigurationSection) -> [(address: ListenAddress, line: Int)]? {

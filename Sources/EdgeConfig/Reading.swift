@@ -58,6 +58,20 @@ final class Reading {
         return Array(bytes)
     }
 
+    /// The length of the text in a file of one word; nil where it is something else.
+    func wordLength(in path: String) -> Int? {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+        let words = text.split(whereSeparator: \.isWhitespace)
+        return words.count > 1 ? nil : words.first?.count ?? 0
+    }
+
+    /// Whether others than owner and group may read or write what a path leads to.
+    func isOpenToAll(_ path: String) -> Bool {
+        let target = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        let mode = try? FileManager.default.attributesOfItem(atPath: target)[.posixPermissions] as? Int
+        return mode.map { $0 & 0o006 != 0 } ?? false
+    }
+
     private func suggestion(for path: String) -> String {
         let slash = path.lastIndex(of: "/")
         let parent = slash.map { String(path[...$0]) } ?? "./"

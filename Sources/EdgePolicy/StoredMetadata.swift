@@ -97,8 +97,19 @@ public struct StoredMetadata: Sendable, Equatable {
     /// that a purge never lengthens a window.
     @inlinable
     public func stalenessMilliseconds(at now: WallTime, softPurgedAt: WallTime?) -> Int64? {
-        let sinceExpiry = -remainingFreshnessMilliseconds(at: now)
+        let sinceExpiry = 0 &- remainingFreshnessMilliseconds(at: now)
         guard let softPurgedAt else { return sinceExpiry >= 0 ? sinceExpiry : nil }
         return max(0, sinceExpiry, now.milliseconds &- softPurgedAt.milliseconds)
+    }
+
+    /// Whether storing a response could have made these numbers. What was kept in a file may claim others,
+    /// with a checksum that is right; arithmetic on them would not end well.
+    public var isPlausible: Bool {
+        let durations = 0...Freshness.maxMilliseconds
+        return (200...999).contains(status) && WallTime.nameable.contains(responseTime)
+            && durations.contains(correctedInitialAgeMilliseconds)
+            && durations.contains(freshnessLifetimeMilliseconds)
+            && durations.contains(staleIfErrorMilliseconds ?? 0)
+            && durations.contains(staleWhileRevalidateMilliseconds ?? 0)
     }
 }

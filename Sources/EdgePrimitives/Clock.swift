@@ -16,7 +16,11 @@ public struct WallTime: Comparable, Hashable, Sendable {
 
     /// Whole seconds since the Unix epoch, rounded down.
     @inlinable
-    public var seconds: Int64 { milliseconds >= 0 ? milliseconds / 1000 : (milliseconds - 999) / 1000 }
+    public var seconds: Int64 { milliseconds / 1000 - (milliseconds % 1000 < 0 ? 1 : 0) }
+
+    /// From 1970 to the end of the year 9999, the last that a Date can name. A time that was kept and lies
+    /// outside of it was never one of a clock's.
+    public static let nameable = WallTime(milliseconds: 0)...WallTime(milliseconds: 253_402_300_799_999)
 
     @inlinable
     public static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }

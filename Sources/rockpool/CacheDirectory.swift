@@ -10,11 +10,11 @@ struct CacheDirectory {
     /// Makes the directory where it is missing, and fails where it cannot be used.
     init(_ path: String) throws {
         self.path = path
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
+        let code = Self.make(path)
+        guard code == 0 else {
+            let why = String(cString: strerror(code))
             throw StartError(
-                "cache directory \(path): cannot be made; name one that this user may write, with --cache-dir"
+                "cache directory \(path): cannot be made: \(why); name one that this user may write, with --cache-dir"
             )
         }
         guard FileManager.default.isWritableFile(atPath: path) else {
@@ -59,9 +59,9 @@ struct CacheDirectory {
     func nodeID(_ configured: String?) throws -> String {
         if let configured { return configured }
         let file = path + "/node.id"
-        if let kept = try? String(contentsOfFile: file, encoding: .utf8) {
-            let id = kept.trimmingCharacters(in: .whitespacesAndNewlines)
-            if !id.isEmpty, id.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) { return id }
+        if let kept = try? FileHandle(forReadingFrom: URL(fileURLWithPath: file)).read(upToCount: 4096) {
+            let id = String(decoding: kept, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+            if (1...256).contains(id.utf8.count), id.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) { return id }
         }
         var generator = SystemRandomNumberGenerator()
         let id = "rockpool-" + String(generator.next() as UInt64, radix: 36)

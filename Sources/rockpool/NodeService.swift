@@ -52,10 +52,8 @@ struct NodeService: Sendable {
         }
         let ledger = try directory.openLedger(configuration.cache)
         defer { ledger.shutdown() }
-        if let journal = ledger as? PurgeJournal, case .damaged(let proved) = journal.finding {
-            logger.warning(
-                "purge ledger: damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
-            )
+        if let warning = (ledger as? PurgeJournal)?.finding.warning {
+            logger.warning("purge ledger: \(warning)")
         }
         let accessLog = try AccessLog(configuration.log.access, format: configuration.log.format)
         let node = Node(

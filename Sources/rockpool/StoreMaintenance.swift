@@ -2,6 +2,7 @@ import EdgeNode
 import EdgePrimitives
 import EdgeStore
 import Foundation
+import Logging
 import ServiceLifecycle
 import Synchronization
 
@@ -15,7 +16,10 @@ struct StoreMaintenance: Service {
     static let scrubbedBytesPerSecond: Int64 = 2 << 20
     static let placeCheckMilliseconds = 2_000
     static let stampCheckMilliseconds = 10_000
+    /// Between two lines on records that were given up.
+    static let damageLineMilliseconds = 60_000
     let node: Node
+    let logger: Logger
 
     func run() async throws {
         let resident = ResidentMemory(of: node.store.memory)
@@ -35,6 +39,7 @@ struct StoreMaintenance: Service {
         var sinceCheck = 0
         var sinceStamps = 0
         var oldestPull: PurgePosition?
+        var damage = DamageLine()
         while !Task.isCancelled {
             try? await Task.sleep(for: .milliseconds(interval))
             if let disk = node.store.disk {
@@ -44,6 +49,9 @@ struct StoreMaintenance: Service {
                 if sinceCheck >= Self.placeCheckMilliseconds {
                     sinceCheck = 0
                     disk.checkPlace()
+                    if let line = damage.look(disk.snapshot.damagedRecords, at: SystemClock.monotonic()) {
+                        logger.warning("\(line)")
+                    }
                 }
             }
             sinceStamps += interval
@@ -54,6 +62,27 @@ struct StoreMaintenance: Service {
             let isBusy = resident.look(isTrimDue: false)
             interval = isBusy ? Self.busyIntervalMilliseconds : Self.intervalMilliseconds
         }
+    }
+}
+
+/// Says that records on disk were given up, at most once in ``StoreMaintenance/damageLineMilliseconds``.
+struct DamageLine {
+    private var told: UInt64 = 0
+    private var toldAt: MonotonicTime?
+
+    /// - Parameter damaged: records that were given up so far.
+    /// - Returns: a line where there is something new to say.
+    mutating func look(_ damaged: UInt64, at now: MonotonicTime) -> String? {
+        guard damaged > told else { return nil }
+        if let toldAt, now.milliseconds(since: toldAt) < Int64(StoreMaintenance.damageLineMilliseconds) {
+            return nil
+        }
+        defer {
+            told = damaged
+            toldAt = now
+        }
+        let records = damaged - told == 1 ? "1 record" : "\(damaged - told) records"
+        return "disk: \(records) did not prove right, with a checksum or a number that is wrong; given up"
     }
 }
 

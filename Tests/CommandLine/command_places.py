@@ -109,7 +109,7 @@ class Node:
         self.admin_port = admin or free
         self.token = f"token-{os.urandom(8).hex()}"
         self.token_file = os.path.join(self.folder, "token")
-        with open(self.token_file, "w") as file:
+        with open(os.open(self.token_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(self.token + "\n")
         self.origin_port = origin.port
         self.start()

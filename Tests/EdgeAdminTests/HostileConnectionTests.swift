@@ -232,14 +232,56 @@ import Testing
         }
     }
 
-    @Test func `more connections than there are places wait for one`() async throws {
+    @Test func `strangers who hold every place keep nobody out`() async throws {
+        try await withAdmin(limits: { $0.idle = .seconds(600) }) { admin in
+            var held: [RawClient] = []
+            defer { for client in held { client.close() } }
+            for number in 0..<300 {
+                let client = try RawClient(port: admin.port)
+                held.append(client)
+                // Some say nothing, some half of a head, some half of a body.
+                if number % 3 == 1 { try await client.send("GET /healthz HTTP/1.1\r\nHost: a\r\n") }
+                if number % 3 == 2 {
+                    try await client.send(RawClient.request("POST", "/purge", ["Content-Length: 5"]) + "x")
+                }
+            }
+            for _ in 0..<20 {
+                let client = try RawClient(port: admin.port)
+                held.append(client)
+                try await client.send(RawClient.request("GET", "/readyz", []))
+                try await expect(200) { try await client.response() }
+            }
+            try await expect(200) { try await admin.ask("GET", "/healthz", token: nil) }
+            try await expect(200) { try await admin.ask("POST", "/purge", body: #"{"tag":"a"}"#) }
+            let metrics = try await admin.ask("GET", "/metrics").text
+            let line = metrics.split(separator: "\n").last {
+                $0.hasPrefix("rockpool_admin_connections_ended_total")
+            }
+            let ended = line?.split(separator: " ").last.flatMap { Int($0) }
+            #expect(ended.map { $0 >= 320 - 256 } == true)
+        }
+    }
+
+    @Test func `who showed the token keeps his connection while strangers come and go`() async throws {
         try await withAdmin(limits: {
-            $0.connections = 4
-            $0.idle = .seconds(1)
+            $0.connections = 8
+            $0.keptConnections = 2
+            $0.idle = .seconds(600)
         }) { admin in
-            let idle = try (0..<12).map { _ in try RawClient(port: admin.port) }
-            defer { for client in idle { client.close() } }
-            try await expect(200) { try await admin.ask("GET", "/healthz") }
+            let kept = try RawClient(port: admin.port)
+            defer { kept.close() }
+            try await kept.send(RawClient.request("GET", "/status", TestAdmin.authorization()))
+            try await expect(200) { try await kept.response() }
+            var strangers: [RawClient] = []
+            defer { for client in strangers { client.close() } }
+            for _ in 0..<40 {
+                let client = try RawClient(port: admin.port)
+                strangers.append(client)
+                try await client.send(RawClient.request("GET", "/status", []))
+                try await expect(401) { try await client.response() }
+            }
+            try await kept.send(RawClient.request("GET", "/status", TestAdmin.authorization()))
+            try await expect(200) { try await kept.response() }
         }
     }
 

@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test func `guessing is slowed down, the right token always works`() async throws {
-        try await withAdmin { admin in
+        try await withAdmin(limits: { $0.guessDelay = .milliseconds(50) }) { admin in
             for _ in 0..<GuessLimiter.allowed {
                 try await expect(401) { try await admin.ask("GET", "/status", token: "wrong") }
             }
@@ -68,6 +68,32 @@ import Testing
             #expect(admin.log.lines == ["notice: more than 10 wrong tokens in a minute: client=127.0.0.1"])
             let metrics = try await admin.ask("GET", "/metrics").text
             #expect(metrics.contains("\nrockpool_admin_unauthorized_total 13\n"))
+        }
+    }
+
+    @Test func `whoever guesses waits for each answer, and nobody else waits with him`() async throws {
+        try await withAdmin { admin in
+            let clock = ContinuousClock()
+            for _ in 0..<GuessLimiter.allowed {
+                try await expect(401) { try await admin.ask("GET", "/status", token: "wrong") }
+            }
+            let guessed = clock.now
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                // More than the machine has threads.
+                for _ in 0..<50 {
+                    group.addTask {
+                        let answer = try await admin.ask("GET", "/status", token: "wrong")
+                        #expect(answer.status == 429)
+                        #expect(clock.now - guessed >= .seconds(1))
+                    }
+                }
+                for _ in 0..<3 {
+                    try await expect(200) { try await admin.ask("GET", "/status") }
+                    try await expect(200) { try await admin.ask("GET", "/healthz", token: nil) }
+                }
+                #expect(clock.now - guessed < .seconds(1))
+                try await group.waitForAll()
+            }
         }
     }
 

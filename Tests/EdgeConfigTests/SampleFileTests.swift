@@ -20,9 +20,49 @@ struct SampleFileTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         for name in ["admin.token", "ca.pem", "client.pem", "client.key", "secret"] {
-            try Data("\(name)\n".utf8).write(to: folder.appendingPathComponent(name))
+            let file = folder.appendingPathComponent(name)
+            try Data("\(name)\n".utf8).write(to: file)
+            if name == "admin.token" { try writeToken("0123456789abcdef", to: file.path, mode: 0o600) }
         }
         return try body(folder.path + "/")
+    }
+
+    private static func writeToken(_ token: String, to path: String, mode: Int) throws {
+        try Data("\(token)\n".utf8).write(to: URL(fileURLWithPath: path))
+        try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path)
+    }
+
+    @Test(arguments: [
+        ("0123456789abcde", 0o600, "has 15 characters; write at least 16"),
+        ("0123456789abcdef", 0o644, "everybody on this machine may read or write the token"),
+        ("0123456789abcdef", 0o662, "everybody on this machine may read or write the token"),
+        ("0123456789abcdef", 0o660, nil), ("0123456789abcdef", 0o400, nil),
+    ]) func `a token that can be guessed or read is named with its place`(
+        token: String, mode: Int, expected: String?
+    ) throws {
+        try Self.withFiles { folder in
+            try Self.writeToken(token, to: folder + "admin.token", mode: mode)
+            try FileManager.default.createSymbolicLink(
+                atPath: folder + "link", withDestinationPath: "admin.token")
+            for name in ["admin.token", "link"] {
+                let yaml = try Self.sample("minimal.yaml") + "\nadmin:\n  tokenFile: \(name)\n"
+                let line = yaml.split(separator: "\n", omittingEmptySubsequences: false).count - 1
+                let found: String?
+                do throws(ConfigurationErrors) {
+                    _ = try ConfigurationFile.parse(yaml: yaml, path: folder + "edge.yaml")
+                    found = nil
+                } catch {
+                    found = "\(error.errors[0])"
+                    #expect(error.errors.count == 1)
+                }
+                guard let expected else {
+                    #expect(found == nil)
+                    continue
+                }
+                #expect(found?.hasPrefix("\(folder)edge.yaml:\(line):14: ") == true, "\(found ?? "")")
+                #expect(found?.contains(expected) == true, "\(found ?? "")")
+            }
+        }
     }
 
     @Test(arguments: [("full.yaml", SampleFile.full()), ("rockpool.schema.json", SchemaFile.text())])

@@ -35,7 +35,7 @@ struct TidyTests {
         "EdgeOrigin": ["EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CCurl"],
         "EdgeNode": ["EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"],
         "EdgeServer": ["EdgeNode", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", "CEdgeLinux"],
-        "EdgeAdmin": ["EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives"],
+        "EdgeAdmin": ["EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgePrimitives", "CEdgeLinux"],
         "EdgeConfig": ["EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"],
     ]
 

@@ -34,6 +34,14 @@ int edge_allocate_range(int fd, int64_t offset, int64_t length);
 // cachestat (Linux 6.5): pages of the range that are in memory, or -1 with errno (ENOSYS on older kernels).
 int64_t edge_cached_pages(int fd, int64_t offset, int64_t length);
 
+// --- descriptors ---
+
+// What an open file is: mode and type (st_mode) and owner. 0, or -1 with errno.
+int edge_file_status(int fd, uint32_t *mode, uint32_t *owner);
+// Sets the soft limit of open descriptors (RLIMIT_NOFILE) to the hard one, and returns the soft limit that then holds;
+// -1 with errno where it cannot be known.
+int64_t edge_raise_descriptor_limit(void);
+
 // --- threads ---
 
 // Takes a semaphore within so many milliseconds, whatever happens to the wall clock. 0, or -1 with errno (ETIMEDOUT).
@@ -46,7 +54,12 @@ int edge_usable_processors(void);
 
 /* The beginning of the kernel's struct tcp_info (TCP_INFO), which glibc declares without its newer fields. */
 typedef struct {
-    uint8_t before[120];
+    uint8_t before[44];
+    /* Milliseconds since data was sent, and since data came. */
+    uint32_t last_data_sent;
+    uint32_t last_ack_sent;
+    uint32_t last_data_received;
+    uint8_t between[64];
     /* Bytes that the far end has acknowledged (Linux 4.1). */
     uint64_t bytes_acked;
 } edge_tcp_info;

@@ -17,6 +17,9 @@ public struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
 /// Everything a node is told: the YAML file, or the flags of `rockpool serve`, come to this.
 public struct NodeConfiguration: Sendable, Equatable {
     public struct Admin: Sendable, Equatable {
+        /// The fewest characters that a token may have: fewer can be guessed.
+        public static let leastTokenCharacters = 16
+
         public var address = ListenAddress(host: "127.0.0.1", port: 8081)
         /// A file that holds the bearer token; nil: a fresh one in the cache directory.
         public var tokenFile: String?

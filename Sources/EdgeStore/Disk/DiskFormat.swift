@@ -23,6 +23,18 @@ enum DiskFormat {
     static let pagedBytes = 64 * 1024
     static let pageBytes: Int64 = 4096
 
+    // What no writer of this version goes beyond. A number beyond it is as wrong as one that fails its
+    // checksum, and reading on with it would cost memory, or the process.
+    /// Bytes of a record with all its parts: half of the largest segment.
+    static let largestRecordBytes = 128 << 20
+    /// Where the index still reaches within a segment.
+    static let largestSegmentBytes: Int64 = 1 << 37
+    static let largestJournalBytes: Int64 = 64 << 20
+    static let largestBodyBytes: Int64 = 1 << 47
+    static let blockSizes = 4096...(1 << 20)
+    /// Of a segment that is found: half of all numbers are left for those that come after it.
+    static let largestFoundGeneration: UInt32 = .max / 2
+
     static func segmentName(_ generation: UInt32) -> String { name(generation) + ".segment" }
     static func journalName(_ generation: UInt32) -> String { name(generation) + ".journal" }
 
@@ -288,7 +300,9 @@ struct JournalEntry: Equatable {
         let unit = UInt64(RecordLocation.alignment)
         switch code {
         case 1:
-            guard offset % unit == 0, length % unit == 0, offset < 1 << 37, length < 1 << 32, length > 0
+            guard offset % unit == 0, length % unit == 0, length > 0,
+                offset < UInt64(DiskFormat.largestSegmentBytes),
+                length <= UInt64(DiskFormat.largestRecordBytes)
             else { return nil }
             let location = RecordLocation(generation: generation, offset: Int64(offset), length: Int(length))
             operation = .put(kind, location)

@@ -253,6 +253,9 @@ struct DiskLog {
 
     private mutating func openSegment() throws(DiskError) {
         let generation = nextGeneration
+        guard generation < .max else {
+            throw DiskError(.create, DiskFormat.segmentName(generation), EOVERFLOW)
+        }
         let name = DiskFormat.segmentName(generation)
         let journalName = DiskFormat.journalName(generation)
         try volume.removeIfThere(leftovers)

@@ -74,7 +74,7 @@ struct DiskRecovery {
             try Self.disk { () throws(DiskError) in try Self.writeVolume(identity, to: volume) }
         }
         for generation in whole {
-            if headers.proved[generation] == identity {
+            if generation <= DiskFormat.largestFoundGeneration, headers.proved[generation] == identity {
                 try read(generation)
             } else {
                 try drop([generation])
@@ -185,6 +185,13 @@ struct DiskRecovery {
             let journal = try volume.open(DiskFormat.journalName(generation), create: false)
             opened = (file, journal, (try file.size(), try journal.size()))
         } catch {
+            try drop([generation])
+            return
+        }
+        // A file may claim any size and occupy next to nothing.
+        guard opened.sizes.0 <= DiskFormat.largestSegmentBytes,
+            opened.sizes.1 <= DiskFormat.largestJournalBytes
+        else {
             try drop([generation])
             return
         }

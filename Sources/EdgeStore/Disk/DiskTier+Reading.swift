@@ -75,7 +75,6 @@ extension DiskTier {
                     guard Int64(record.body.readableBytes) == body.length else { return nil }
                     return .memory(ExactStorage.buffer(copying: [record.body]))
                 }
-                guard body.blockBytes > 0, body.length >= 0 else { return nil }
                 let blocks = DiskBlocks(id: id, blockBytes: body.blockBytes, tier: self)
                 return .sparse(SparseBody(completeLength: body.length, blocks: blocks))
             }

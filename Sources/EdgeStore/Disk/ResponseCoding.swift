@@ -11,6 +11,13 @@ struct ResponseCoding {
         /// The identity of its blocks; nil where the body lies in the record itself.
         var id: Digest128?
         var blockBytes: Int
+
+        /// Whether a tier could have written it. The size of blocks is of no use where there are none.
+        var isPlausible: Bool {
+            (0...DiskFormat.largestBodyBytes).contains(length)
+                && (id == nil
+                    || DiskFormat.blockSizes.contains(blockBytes) && blockBytes.nonzeroBitCount == 1)
+        }
     }
 
     /// Where ``PurgePosition`` lies in the section.
@@ -87,16 +94,14 @@ struct ResponseCoding {
             secondaryKey = SecondaryKey(rule: rule, request: selecting, response: fields)
         default: return nil
         }
-        guard
-            let body = makeBody(
-                Body(length: length, id: hasBlocks == 0 ? nil : id, blockBytes: Int(blockBytes)))
-        else { return nil }
         let metadata = StoredMetadata(
             status: Int(status), responseTime: WallTime(milliseconds: responseTime),
             correctedInitialAgeMilliseconds: initialAge, freshnessLifetimeMilliseconds: lifetime,
             freshnessSource: source, flags: StoredMetadata.Flags(rawValue: flags),
             staleIfErrorMilliseconds: staleIfError == .min ? nil : staleIfError,
             staleWhileRevalidateMilliseconds: staleWhileRevalidate == .min ? nil : staleWhileRevalidate)
+        let bodySays = Body(length: length, id: hasBlocks == 0 ? nil : id, blockBytes: Int(blockBytes))
+        guard metadata.isPlausible, bodySays.isPlausible, let body = makeBody(bodySays) else { return nil }
         return StoredResponse(
             key: key, metadata: metadata, fields: fields, head: head, secondaryKey: secondaryKey, tags: tags,
             keyText: keyText, body: body, pulledAt: PurgePosition(epoch: epoch, number: number))

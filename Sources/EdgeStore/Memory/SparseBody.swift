@@ -125,15 +125,21 @@ public final class SparseBody: Sendable {
             start = max(hole.lowerBound, before.range.lowerBound)
         }
         var end = offset
+        var looked = 0
         while end < hole.upperBound, let next = blocks.block(at: end, of: completeLength),
             !blocks.isStored(next)
         {
             end = min(hole.upperBound, next.range.upperBound)
-            if end >= wanted + Self.lookBackBytes { break }
+            if end - wanted >= Self.lookBackBytes { break }
+            looked += 1
+            if looked == Self.mostBlocks { break }
         }
         return start..<end
     }
 
+    /// So many blocks are looked up for one hole; what follows is the next one. A body may be, or claim to be, of any
+    /// length, and an event loop waits.
+    private static let mostBlocks = 1 << 16
     /// No pull asks for more than this before what is wanted.
     private static let lookBackBytes: Int64 = 1 << 20
 

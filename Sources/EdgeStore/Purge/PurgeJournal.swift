@@ -1,6 +1,4 @@
-import CEdgeLinux
 import EdgePrimitives
-import Glibc
 import NIOCore
 import Synchronization
 
@@ -18,8 +16,16 @@ public final class PurgeJournal: PurgeLedger {
     /// Entries beyond twice the stamps that are in force, before the journal is written anew.
     static let largestSurplus = 4_096
 
-    /// A journal that is read without a trace in the process's memory.
-    private static let smallBytes: Int64 = 4 << 20
+    /// How much of a journal is in memory at once, and how long it may be.
+    struct Limits {
+        var pieceBytes = 256 << 10
+        var pieceEntries = 512
+        /// A journal that has grown to this is written anew, at half of it: what is in force beyond that is
+        /// given up, the oldest first, and with it everything that was pulled before.
+        var fullBytes: Int64 = 256 << 20
+        /// No journal of this program comes near this. A longer one is not read.
+        var refusedBytes: Int64 = 1 << 30
+    }
 
     /// What the start found.
     public enum Finding: Sendable, Equatable {
@@ -27,6 +33,20 @@ public final class PurgeJournal: PurgeLedger {
         case whole(purges: Int)
         /// Everything stored before is hidden.
         case damaged(provedPurges: Int)
+        /// So it is here: nothing of it was read.
+        case tooLong(bytes: Int64)
+
+        /// What the program's log says of it; nil where all is well.
+        public var warning: String? {
+            switch self {
+            case .none, .whole: nil
+            case .damaged(let proved):
+                "damaged after \(proved) purges; all that was stored before is hidden, as one may be lost"
+            case .tooLong(let bytes):
+                "\(PurgeJournal.name) has \(bytes) bytes, more than any that this program writes; it is begun anew, and"
+                    + " all that was stored before is hidden"
+            }
+        }
     }
 
     private static let isEnding = PurgeLedgerError("the node is ending")
@@ -58,71 +78,97 @@ public final class PurgeJournal: PurgeLedger {
 
     public let stamps: PurgeStamps
     public let finding: Finding
+    private let limits: Limits
     private let writer = WorkerThreads(count: 1)
     private let queue = Mutex(Queue())
     /// Nil after the end.
     private let log: Mutex<Log?>
 
     /// Opens the journal in `volume`, or begins one.
-    public init(volume: any DiskVolume, stamps: PurgeStamps = PurgeStamps()) throws(DiskError) {
+    public convenience init(
+        volume: any DiskVolume, stamps: PurgeStamps = PurgeStamps()
+    ) throws(DiskError) {
+        try self.init(volume: volume, stamps: stamps, limits: Limits())
+    }
+
+    init(volume: any DiskVolume, stamps: PurgeStamps, limits: Limits) throws(DiskError) {
         self.stamps = stamps
-        let content = try Self.read(volume)
-        let log: Log
-        if let content, content.isWhole {
-            log = Log(
-                volume: volume, file: try volume.open(Self.name, create: false), header: content.header,
-                end: content.bytes, count: content.entries.count)
-            finding = .whole(purges: content.entries.count)
-            stamps.begin(at: content.header.floor)
-            stamps.apply(content.entries)
-            queue.withLock { $0.recent.append(Array(content.entries.suffix(RecentPurges.largestCount))) }
+        self.limits = limits
+        var recent = RecentPurges()
+        var lastEpoch: UInt64 = 0
+        var whole: Log?
+        if try volume.list().contains(Self.name) {
+            let file = try volume.open(Self.name, create: false)
+            let size = try file.size()
+            var reader = try PurgeJournalReader(file, pieceBytes: limits.pieceBytes)
+            lastEpoch = reader.header?.epoch ?? 0
+            if size > limits.refusedBytes {
+                finding = .tooLong(bytes: size)
+            } else {
+                try Self.apply(&reader, to: stamps, &recent, limits)
+                if reader.isWhole, let header = reader.header {
+                    whole = Log(
+                        volume: volume, file: file, header: header, end: reader.end, count: reader.count)
+                }
+                finding =
+                    whole == nil ? .damaged(provedPurges: reader.count) : .whole(purges: reader.count)
+            }
         } else {
-            finding = content.map { .damaged(provedPurges: $0.entries.count) } ?? .none
+            finding = .none
+        }
+        let log: Log
+        if let whole {
+            log = whole
+            queue.withLock { $0.recent = recent }
+        } else {
             // The clock makes the epoch larger than any used before, also where nothing tells which those were.
             let now = UInt64(max(1, SystemClock.wall().milliseconds))
-            let epoch = max((content?.header.epoch ?? 0) + 1, now)
-            let floor = PurgePosition(epoch: epoch, number: 0)
-            log = try Self.write(volume, .init(epoch: epoch, floor: floor, number: 0), [])
+            let floor = PurgePosition(epoch: max(lastEpoch + 1, now), number: 0)
+            log = try Self.begin(volume, .init(epoch: floor.epoch, floor: floor, number: 0))
             stamps.begin(at: floor)
         }
         stamps.advance(to: log.header.head)
-        // What a long journal took to be read is no longer needed.
-        if log.end > Self.smallBytes { _ = edge_malloc_trim(0) }
         self.log = Mutex(log)
     }
 
-    /// What is in the journal; nil where there is none.
-    private static func read(_ volume: any DiskVolume) throws(DiskError) -> PurgeJournalFormat.Content? {
-        guard try volume.list().contains(name) else { return nil }
-        let file = try volume.open(name, create: false)
-        var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
-        let result: Result<Int, DiskError> = bytes.withUnsafeMutableBytes { buffer in
-            do throws(DiskError) {
-                return .success(try file.read(into: buffer, at: 0))
-            } catch {
-                return .failure(error)
-            }
-        }
-        let count = try result.get()
-        return bytes.withUnsafeBytes {
-            PurgeJournalFormat.decode(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+    /// Applies what a journal holds, piece by piece. Where it turns out not to be whole, the floor that then
+    /// comes is above all of it.
+    private static func apply(
+        _ reader: inout PurgeJournalReader, to stamps: PurgeStamps, _ recent: inout RecentPurges,
+        _ limits: Limits
+    ) throws(DiskError) {
+        guard let header = reader.header else { return }
+        stamps.begin(at: header.floor)
+        while case let entries = try reader.next(limits.pieceEntries), !entries.isEmpty {
+            stamps.apply(entries)
+            recent.append(entries)
         }
     }
 
-    /// Writes a whole journal beside the one there is, then puts it in its place.
-    private static func write(
-        _ volume: any DiskVolume, _ header: PurgeJournalFormat.Header, _ entries: [PurgeEntry]
+    /// Writes a journal beside the one there is, then puts it in its place.
+    ///
+    /// - Parameter next: gives its entries, some at a time; none at their end.
+    private static func begin(
+        _ volume: any DiskVolume, _ header: PurgeJournalFormat.Header,
+        _ next: () throws(DiskError) -> [PurgeEntry] = { () throws(DiskError) in [] }
     ) throws(DiskError) -> Log {
         try volume.removeIfThere([newName])
         let file = try volume.open(newName, create: true)
+        var log = Log(volume: volume, file: file, header: header, end: 0, count: 0)
         var bytes = PurgeJournalFormat.encodeStart(header)
-        for entry in entries { bytes += PurgeJournalFormat.encode(entry, in: header) }
-        try file.write(bytes, at: 0)
+        while true {
+            try file.write(bytes, at: log.end)
+            log.end += Int64(bytes.count)
+            let entries = try next()
+            if entries.isEmpty { break }
+            bytes = []
+            for entry in entries { bytes += PurgeJournalFormat.encode(entry, in: header) }
+            log.count += entries.count
+        }
         try file.sync()
         try volume.rename(newName, to: name)
         try volume.syncDirectory()
-        return Log(
-            volume: volume, file: file, header: header, end: Int64(bytes.count), count: entries.count)
+        return log
     }
 
     // MARK: - Purging
@@ -177,7 +223,9 @@ public final class PurgeJournal: PurgeLedger {
         var entries: [PurgeEntry] = []
         do throws(DiskError) {
             let isThere = try log.volume.list().contains(Self.name)
-            if log.isSuspect || !isThere || log.count > 2 * stamps.count + Self.largestSurplus {
+            if log.isSuspect || !isThere || log.end > limits.fullBytes
+                || log.count > 2 * stamps.count + Self.largestSurplus
+            {
                 try rewrite(&log)
             }
             number = stamps.head.number
@@ -216,20 +264,73 @@ public final class PurgeJournal: PurgeLedger {
 
     /// Writes the journal anew with the purges that are still in force.
     private func rewrite(_ log: inout Log) throws(DiskError) {
-        let content = try Self.read(log.volume)
         let head = stamps.head
-        guard let content, content.header == log.header, content.number >= head.number else {
+        guard let surplus = try surplusBytes(log, head) else {
             // Somebody took purges away that were acknowledged. They hold in this process; that the next one should not
             // do without them, everything stored before is hidden.
             let start = PurgePosition(epoch: log.header.epoch + 1, number: 0)
-            log = try Self.write(log.volume, .init(epoch: start.epoch, floor: start, number: 0), [])
+            log = try Self.begin(log.volume, .init(epoch: start.epoch, floor: start, number: 0))
             stamps.begin(at: start)
             return
         }
+        if let last = try hideOldest(log, head, surplus) { stamps.begin(at: last) }
         let header = PurgeJournalFormat.Header(
             epoch: log.header.epoch, floor: stamps.floor, number: head.number)
-        log = try Self.write(
-            log.volume, header, stamps.inForce(content.entries.filter { $0.position <= head }))
+        var reader = try PurgeJournalReader(
+            log.volume.open(Self.name, create: false), pieceBytes: limits.pieceBytes)
+        let floor = stamps.floor
+        log = try Self.begin(log.volume, header) { () throws(DiskError) in
+            while case let entries = try reader.next(limits.pieceEntries), !entries.isEmpty {
+                let kept = inForce(entries, head).filter { $0.position > floor || $0.position == head }
+                if !kept.isEmpty { return kept }
+            }
+            return []
+        }
+    }
+
+    /// Those that a journal which is written anew takes along. The newest is one of them in any case: by its
+    /// number a start knows that nothing is lost.
+    private func inForce(_ entries: [PurgeEntry], _ head: PurgePosition) -> [PurgeEntry] {
+        var kept = stamps.inForce(entries.filter { $0.position <= head })
+        if let last = entries.last, last.position == head, kept.last?.position != head { kept.append(last) }
+        return kept
+    }
+
+    /// Reads the journal through, and counts how many bytes in force are more than it should have when it is
+    /// written anew; nil where it lacks purges that this process knows of.
+    private func surplusBytes(_ log: Log, _ head: PurgePosition) throws(DiskError) -> Int64? {
+        guard try log.volume.list().contains(Self.name) else { return nil }
+        let file = try log.volume.open(Self.name, create: false)
+        guard try file.size() <= limits.refusedBytes else { return nil }
+        var reader = try PurgeJournalReader(file, pieceBytes: limits.pieceBytes)
+        guard reader.header == log.header else { return nil }
+        var bytes: Int64 = 0
+        while case let entries = try reader.next(limits.pieceEntries), !entries.isEmpty {
+            for entry in inForce(entries, head) { bytes += Self.bytes(of: entry, in: log.header) }
+        }
+        return reader.number >= head.number ? max(0, bytes - limits.fullBytes / 2) : nil
+    }
+
+    /// The position of the last of the oldest purges in force that have `surplus` bytes together; nil without
+    /// surplus.
+    private func hideOldest(
+        _ log: Log, _ head: PurgePosition, _ surplus: Int64
+    ) throws(DiskError) -> PurgePosition? {
+        guard surplus > 0 else { return nil }
+        let file = try log.volume.open(Self.name, create: false)
+        var reader = try PurgeJournalReader(file, pieceBytes: limits.pieceBytes)
+        var rest = surplus
+        while case let entries = try reader.next(limits.pieceEntries), !entries.isEmpty {
+            for entry in inForce(entries, head) {
+                rest -= Self.bytes(of: entry, in: log.header)
+                if rest <= 0 { return entry.position }
+            }
+        }
+        return nil
+    }
+
+    private static func bytes(of entry: PurgeEntry, in header: PurgeJournalFormat.Header) -> Int64 {
+        Int64(PurgeJournalFormat.encode(entry, in: header).count)
     }
 
     // MARK: - What was done

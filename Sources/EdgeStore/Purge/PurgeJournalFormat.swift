@@ -33,38 +33,45 @@ enum PurgeJournalFormat {
     static let entriesOffset = 256
     static let headOffsets: [Int] = [64, 128]
     private static let magic: UInt64 = 0x3145_4752_5550_5052
-    private static let largestEntryBytes = 64 + 3 * Purge.largestValueBytes
+    static let largestEntryBytes = 64 + 3 * Purge.largestValueBytes
 
     struct Header: Equatable {
-        var epoch: UInt64
-        var floor: PurgePosition
-        var number: UInt64
+        let epoch: UInt64
+        let floor: PurgePosition
+        let number: UInt64
+        /// Of its octets: what the checksums of all else continue from.
+        let checksum: UInt32
+
+        init(epoch: UInt64, floor: PurgePosition, number: UInt64) {
+            self.epoch = epoch
+            self.floor = floor
+            self.number = number
+            checksum = CRC32C.checksum(PurgeJournalFormat.encode(epoch: epoch, floor: floor, number: number))
+        }
 
         var head: PurgePosition { PurgePosition(epoch: epoch, number: number) }
+
+        /// Whether a journal of this program could have it. A larger number leaves no room for the next purge
+        /// or epoch, and nothing could ever be newer than a floor beyond the head.
+        var isPlausible: Bool {
+            epoch <= largestNumber && number <= largestNumber && floor <= head
+        }
     }
 
-    struct Content: Equatable {
-        var header: Header
-        var entries: [PurgeEntry]
-        /// What the file says of how far the log goes; nil where that is not proved.
-        var committed: UInt64?
-        /// Where the proved entries end.
-        var bytes: Int64
-
-        /// How far the proved entries go.
-        var number: UInt64 { entries.last?.position.number ?? header.number }
-
-        /// Whether every purge is there that was ever acknowledged. What follows the last proved entry was not.
-        var isWhole: Bool { committed.map { number >= $0 } ?? false }
-    }
+    /// Of an epoch, and of a purge within one.
+    static let largestNumber: UInt64 = 1 << 62
 
     static func encode(_ header: Header) -> [UInt8] {
+        encode(epoch: header.epoch, floor: header.floor, number: header.number)
+    }
+
+    private static func encode(epoch: UInt64, floor: PurgePosition, number: UInt64) -> [UInt8] {
         var writer = ByteWriter(capacity: headerBytes)
         writer.append(magic)
-        writer.append(header.epoch)
-        writer.append(header.floor.epoch)
-        writer.append(header.floor.number)
-        writer.append(header.number)
+        writer.append(epoch)
+        writer.append(floor.epoch)
+        writer.append(floor.number)
+        writer.append(number)
         writer.appendChecksum()
         return writer.bytes
     }
@@ -73,7 +80,7 @@ enum PurgeJournalFormat {
     static func encode(head number: UInt64, in header: Header) -> [UInt8] {
         var writer = ByteWriter(capacity: 12)
         writer.append(number)
-        writer.append(CRC32C.checksum(writer.bytes, continuing: CRC32C.checksum(encode(header))))
+        writer.append(CRC32C.checksum(writer.bytes, continuing: header.checksum))
         return writer.bytes
     }
 
@@ -89,7 +96,8 @@ enum PurgeJournalFormat {
         return writer.bytes
     }
 
-    private static func decodeHead(_ bytes: UnsafeRawBufferPointer, in header: Header) -> UInt64? {
+    /// What the file says of how far the log goes; nil where neither of the two places proves itself.
+    static func decodeHead(_ bytes: UnsafeRawBufferPointer, in header: Header) -> UInt64? {
         headOffsets.compactMap { offset -> UInt64? in
             guard bytes.count >= offset + 12 else { return nil }
             let slot = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + 12])
@@ -122,53 +130,48 @@ enum PurgeJournalFormat {
         var writer = ByteWriter(capacity: payload.bytes.count + 8)
         let length = UInt32(payload.bytes.count)
         writer.append(length)
-        writer.append(checksum(length, payload.bytes, in: header))
+        writer.append(payload.bytes.withUnsafeBytes { checksum(length, $0, in: header) })
         writer.append(raw: payload.bytes)
         return writer.bytes
     }
 
-    /// Reads a journal. One whose header is not proved is of epoch 0 and not whole.
-    static func decode(_ bytes: UnsafeRawBufferPointer) -> Content {
+    /// The header at the beginning of `bytes`; nil unless its checksum proves it and its numbers make sense.
+    static func decodeHeader(_ bytes: UnsafeRawBufferPointer) -> Header? {
         var reader = ByteReader(bytes)
         guard reader.read(UInt64.self) == magic, let epoch = reader.read(UInt64.self),
             let floorEpoch = reader.read(UInt64.self), let floorNumber = reader.read(UInt64.self),
             let number = reader.read(UInt64.self), reader.isProved()
-        else {
-            let unknown = Header(epoch: 0, floor: .zero, number: 0)
-            return Content(header: unknown, entries: [], committed: nil, bytes: 0)
-        }
+        else { return nil }
         let header = Header(
             epoch: epoch, floor: PurgePosition(epoch: floorEpoch, number: floorNumber), number: number)
-        var content = Content(
-            header: header, entries: [], committed: decodeHead(bytes, in: header), bytes: Int64(entriesOffset)
-        )
-        guard reader.read(count: entriesOffset - headerBytes) != nil else { return content }
-        var last: UInt64 = 0
-        while reader.offset < bytes.count {
-            guard let entry = readEntry(&reader, in: header), entry.position.number > last else {
-                return content
-            }
-            last = entry.position.number
-            content.entries.append(entry)
-            content.bytes = Int64(reader.offset)
-        }
-        return content
+        return header.isPlausible ? header : nil
     }
 
-    private static func readEntry(_ reader: inout ByteReader, in header: Header) -> PurgeEntry? {
-        guard let length = reader.read(UInt32.self), length <= largestEntryBytes,
-            let expected = reader.read(UInt32.self), let payload = reader.read(count: Int(length)),
-            checksum(length, Array(payload), in: header) == expected
+    /// How many octets the entry has that begins at `start`; nil where none begins there.
+    static func entryBytes(_ start: UnsafeRawBufferPointer) -> Int? {
+        var reader = ByteReader(start)
+        guard let length = reader.read(UInt32.self), length <= largestEntryBytes else { return nil }
+        return 8 + Int(length)
+    }
+
+    /// The entry that `bytes` are; nil unless its checksum proves it and its numbers make sense.
+    static func decodeEntry(_ bytes: UnsafeRawBufferPointer, in header: Header) -> PurgeEntry? {
+        var reader = ByteReader(bytes)
+        guard let length = reader.read(UInt32.self), let expected = reader.read(UInt32.self),
+            let payload = reader.read(count: Int(length)),
+            checksum(length, payload, in: header) == expected
         else { return nil }
         var fields = ByteReader(payload)
-        guard let number = fields.read(UInt64.self), let time = fields.read(Int64.self),
-            let scopeCode = fields.read(UInt8.self), let soft = fields.read(UInt8.self), soft < 2,
-            let covered = readBytes(&fields), let value = readBytes(&fields),
-            let client = readBytes(&fields), let scope = scope(scopeCode, covered)
+        guard let number = fields.read(UInt64.self), number <= largestNumber,
+            let milliseconds = fields.read(Int64.self), let scopeCode = fields.read(UInt8.self),
+            let soft = fields.read(UInt8.self), soft < 2, let covered = readBytes(&fields),
+            let value = readBytes(&fields), let client = readBytes(&fields),
+            let scope = scope(scopeCode, covered)
         else { return nil }
+        let time = WallTime(milliseconds: milliseconds)
+        guard WallTime.nameable.contains(time) else { return nil }
         return PurgeEntry(
-            position: PurgePosition(epoch: header.epoch, number: number),
-            time: WallTime(milliseconds: time),
+            position: PurgePosition(epoch: header.epoch, number: number), time: time,
             purge: Purge(
                 scope: scope, isSoft: soft == 1, value: String(decoding: value, as: UTF8.self),
                 client: String(decoding: client, as: UTF8.self)))
@@ -181,11 +184,13 @@ enum PurgeJournalFormat {
         return Array(bytes)
     }
 
-    private static func checksum(_ length: UInt32, _ payload: [UInt8], in header: Header) -> UInt32 {
-        var start = ByteWriter(capacity: headerBytes + 4)
-        start.append(raw: encode(header))
+    private static func checksum(
+        _ length: UInt32, _ payload: UnsafeRawBufferPointer, in header: Header
+    ) -> UInt32 {
+        var start = ByteWriter(capacity: 4)
         start.append(length)
-        return CRC32C.checksum(payload, continuing: CRC32C.checksum(start.bytes))
+        return CRC32C.checksum(
+            payload, continuing: CRC32C.checksum(start.bytes, continuing: header.checksum))
     }
 
     private static func code(_ scope: PurgeScope) -> (UInt8, [UInt8]) {

@@ -9,10 +9,14 @@ struct AdminClient {
     let base: String
     let token: String?
 
+    /// Where the token lies when nobody says: what `serve` wrote to the default cache directory, and what a
+    /// package made.
+    static let tokenPlaces = ["./rockpool-cache/admin.token", "/etc/rockpool/admin.token"]
+
     /// - Parameters:
     ///   - admin: the admin listener's URL; without one `ROCKPOOL_ADMIN`, else http://127.0.0.1:8081.
-    ///   - tokenFile: the file with the token; without one `ROCKPOOL_ADMIN_TOKEN`, else what `serve` wrote to the
-    ///     default cache directory.
+    ///   - tokenFile: the file with the token; without one `ROCKPOOL_ADMIN_TOKEN`, else the first of ``tokenPlaces``
+    ///     that can be read.
     init(admin: String?, tokenFile: String?) throws(ClientFailure) {
         let environment = ProcessInfo.processInfo.environment
         let given = admin ?? environment["ROCKPOOL_ADMIN"] ?? "http://127.0.0.1:8081"
@@ -21,19 +25,27 @@ struct AdminClient {
                 "\(Printable.text(given)): the admin listener's URL looks like http://127.0.0.1:8081")
         }
         base = url
-        if let tokenFile {
-            guard let text = Self.token(in: tokenFile) else {
-                throw .unauthorized("token file \(Printable.text(tokenFile)): cannot be read")
-            }
-            token = text
-        } else {
-            token = environment["ROCKPOOL_ADMIN_TOKEN"] ?? Self.token(in: "./rockpool-cache/admin.token")
-        }
+        token = try Self.token(
+            tokenFile: tokenFile, environment: environment["ROCKPOOL_ADMIN_TOKEN"], places: Self.tokenPlaces)
         if let token, !token.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) {
             throw .unauthorized(
                 "the admin token (\(tokenFile.map(Printable.text) ?? "ROCKPOOL_ADMIN_TOKEN")) is not one word of ASCII"
             )
         }
+    }
+
+    /// The token that counts: the one in the file that was named, of the environment, or of the first place
+    /// that has one.
+    static func token(
+        tokenFile: String?, environment: String?, places: [String]
+    ) throws(ClientFailure) -> String? {
+        guard let tokenFile else {
+            return environment ?? places.lazy.compactMap { token(in: $0) }.first
+        }
+        guard let text = token(in: tokenFile) else {
+            throw .unauthorized("token file \(Printable.text(tokenFile)): cannot be read")
+        }
+        return text
     }
 
     /// The token in a file; nil where it cannot be read.

@@ -11,7 +11,8 @@ struct AdminOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "A file with the admin token. Default $ROCKPOOL_ADMIN_TOKEN, then ./rockpool-cache/admin.token.",
+            "A file with the admin token. Default $ROCKPOOL_ADMIN_TOKEN, then ./rockpool-cache/admin.token,"
+                + " then /etc/rockpool/admin.token.",
             valueName: "FILE"),
         completion: .file())
     var tokenFile: String?

@@ -26,7 +26,8 @@ struct DemoCommand: AsyncParsableCommand {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let origin = try await DemoOrigin.start(siteDirectory: site, group: group)
-        let directory = FileManager.default.temporaryDirectory.path + "/rockpool-demo-\(getpid())"
+        let directory = try CacheDirectory.makeTemporary(
+            in: FileManager.default.temporaryDirectory.path, prefix: "rockpool-demo")
         defer { try? FileManager.default.removeItem(atPath: directory) }
         var configuration = NodeConfiguration.forSingleOrigin(url: "http://127.0.0.1:\(origin.originPort)")
         let address = try ListenAddress.parse(listen)
