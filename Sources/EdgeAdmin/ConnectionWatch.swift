@@ -30,10 +30,10 @@ struct WatchedHTTP1: ServerChildChannel {
     let http: HTTP1Channel
     let limits: AdminLimits
     let places: AdminPlaces
-    let token: AdminToken
+    let token: CurrentToken
 
     init(
-        _ limits: AdminLimits, places: AdminPlaces, token: AdminToken,
+        _ limits: AdminLimits, places: AdminPlaces, token: CurrentToken,
         responder: @escaping HTTPChannelHandler.Responder
     ) {
         self.limits = limits
@@ -79,7 +79,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let limits: AdminLimits
     private let places: AdminPlaces
-    private let token: AdminToken
+    private let token: CurrentToken
     private var phase = Phase.open
     private var timer: Scheduled<Void>?
     /// Requests whose answer is not written.
@@ -93,7 +93,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     /// Bytes of a body whose request is answered.
     private var surplusBytes = 0
 
-    init(_ limits: AdminLimits, places: AdminPlaces, token: AdminToken) {
+    init(_ limits: AdminLimits, places: AdminPlaces, token: CurrentToken) {
         self.limits = limits
         self.places = places
         self.token = token

@@ -48,9 +48,10 @@ public enum Preconditions {
         let lines = request.all(.ifMatch)
         if lines.count == 1, lines[0].elementsEqual([UInt8(ascii: "*")]) { return true }
         guard let etag = stored.first(.etag).flatMap({ EntityTag($0) }) else { return false }
+        var counted = 0
         var isFound = false
         for line in lines where !isFound {
-            EntityTag.forEach(in: line) {
+            EntityTag.forEach(in: line, counted: &counted) {
                 isFound = $0.stronglyMatches(etag)
                 return !isFound
             }

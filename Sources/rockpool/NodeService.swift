@@ -84,7 +84,7 @@ struct NodeService: Sendable {
         let ownServices: [any Service] = [
             ReloadService(signals: signals.reload, reload: reload),
             LogRotationService(log: accessLog, signals: signals.reopen, logger: logger),
-            StoreMaintenance(node: node),
+            StoreMaintenance(node: node, logger: logger),
         ]
         try await serve(node, listener, hosts, token, logger, reload, ownServices)
         accessLog.close()
