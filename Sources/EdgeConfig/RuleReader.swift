@@ -19,6 +19,7 @@ struct RuleReader {
         rule.cookies = section.choice("cookies", as: CachingRules.Cookies.self)
         rule.response = section.section("response").map { edits($0, control: true) }
         rule.request = section.section("request").map { edits($0, control: false) }
+        rule.stallTimeoutMilliseconds = section.duration("stallTimeout")
         rule.passes = section.choice("cache").map { $0 == "pass" }
         return rule
     }

@@ -288,7 +288,9 @@ public final class LoopContext {
     /// Stale-while-revalidate: one pull behind the answer, unless the key is known to fail.
     private func refreshBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
         let request = exchange.request
-        if case .backingOff = node.marks.standing(request.key, now: request.started) { return }
+        let standing = node.marks.standing(
+            request.key, origin: request.site.originName, now: request.started)
+        if case .backingOff = standing { return }
         pullBehind(exchange, stored, hint)
     }
 
@@ -373,10 +375,16 @@ public final class LoopContext {
             case .length(let length): .length(length)
             case .chunked: .chunked
             }
-        let pull = PullRequest(
+        var pull = PullRequest(
             origin: request.site.originName, method: Array(head.methodBytes), isHead: head.method == .head,
             isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
             fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
+        pull.stallTimeoutMilliseconds = rules.stallTimeoutMilliseconds
+        // Who has something stale to show waits for nobody.
+        if let stored = purpose.validated {
+            pull.waitsForCheck =
+                node.mayServeStaleUnreached(stored, rules.caching, now: wallNow()) == nil
+        }
         return FillPlan(
             kind: isCacheable ? .cacheable : .pass, key: request.key, keyText: request.keyText,
             requestFields: head.fields,
@@ -385,7 +393,7 @@ public final class LoopContext {
             position: exchange.position,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
-            mayStorePost: nil, invalidates: nil)
+            mayStorePost: nil, invalidates: nil, configurationNumber: configurationNumber)
     }
 
     /// RFC 9110 7.6.2: an intermediary that forwards OPTIONS takes one off Max-Forwards.
