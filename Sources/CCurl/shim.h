@@ -1,8 +1,10 @@
 #pragma once
 /* libcurl for Swift: the variadic setters and getters, one typed function for each kind of argument, and the
    kernel calls of the pull loop that Swift cannot import. No policy here. */
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <stdint.h>
@@ -71,6 +73,19 @@ static inline int rockpool_local_port(int fd) {
     if (getsockname(fd, (struct sockaddr *)&name, &length) != 0) return -1;
     const unsigned char *bytes = (const unsigned char *)&name; /* the port follows the family in both families */
     return bytes[2] << 8 | bytes[3];
+}
+/* The port at the other end of a socket, and its address as text; -1 where there is none. */
+static inline int rockpool_peer(int fd, char *text, size_t size) {
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    if (getpeername(fd, (struct sockaddr *)&name, &length) != 0) return -1;
+    if (name.ss_family == AF_INET) {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)&name;
+        return inet_ntop(AF_INET, &four->sin_addr, text, (socklen_t)size) ? ntohs(four->sin_port) : -1;
+    }
+    if (name.ss_family != AF_INET6) return -1;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&name;
+    return inet_ntop(AF_INET6, &six->sin6_addr, text, (socklen_t)size) ? ntohs(six->sin6_port) : -1;
 }
 /* Whether anything, data or the end, waits to be read. */
 static inline int rockpool_has_input(int fd) {

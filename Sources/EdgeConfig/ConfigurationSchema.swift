@@ -112,13 +112,20 @@ enum ConfigurationSchema {
             "origins.*.firstByteTimeout", .duration(1...hour), default: "10s",
             "From the request to the first byte of the response."),
         SchemaKey(
-            "origins.*.stallTimeout", .duration(1...hour), default: "10s", "The longest pause within a body."),
+            "origins.*.stallTimeout", .duration(1...hour), default: "10s",
+            "The longest pause within a body. Left at 10s, it is 60s for event streams and for answers that nobody "
+                + "shares."
+        ),
         SchemaKey(
             "origins.*.fetchTimeout", .duration(0...day), default: "0s", "For a whole pull. 0s: no limit."),
         SchemaKey(
             "origins.*.maxConnections", .count(1...65_535), default: "64",
             "Connections to the origin at a time; further pulls wait their turn."),
-        SchemaKey("origins.*.health", .section, "Probes. Without this section there are none."),
+        SchemaKey(
+            "origins.*.health", .section,
+            "Checks all the time. Without it, HEAD / is asked while something failed, and any answer will do."
+        ),
+
         SchemaKey(
             "origins.*.health.path", .urlPath, example: "/healthz", required: true,
             "What to GET; an answer of 200 to 399 is healthy."),
@@ -228,6 +235,9 @@ enum ConfigurationSchema {
         SchemaKey(
             "sites[].rules[].cache", .choice(["on", "pass"]), default: "\"on\"",
             "pass: the request goes to the origin, and nothing is looked up or stored."),
+        SchemaKey(
+            "sites[].rules[].stallTimeout", .duration(1...hour), example: "5m",
+            "The longest pause within a body, whatever the origin's stallTimeout says."),
     ]
 
     private static let later: [SchemaKey] = [

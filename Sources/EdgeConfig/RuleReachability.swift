@@ -42,7 +42,7 @@ enum RuleReachability {
     /// What the rule sets: the names of its keys, and of the fields that it edits.
     private static func fields(of section: ConfigurationSection, _ rule: RuleConfiguration) -> Set<String> {
         var fields: Set<String> = []
-        for name in ["ttl", "override", "maxTTL", "query", "cookies", "setCookie", "cache"]
+        for name in ["ttl", "override", "maxTTL", "query", "cookies", "setCookie", "cache", "stallTimeout"]
         where section.value(name) != nil {
             fields.insert(name)
         }

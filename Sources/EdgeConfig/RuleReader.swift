@@ -20,6 +20,7 @@ struct RuleReader {
         rule.setCookie = section.choice("setCookie", as: CachingRules.SetCookie.self)
         rule.response = section.section("response").map { edits($0, control: true) }
         rule.request = section.section("request").map { edits($0, control: false) }
+        rule.stallTimeoutMilliseconds = section.duration("stallTimeout")
         rule.passes = section.choice("cache").map { $0 == "pass" }
         return rule
     }

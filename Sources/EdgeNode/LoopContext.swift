@@ -317,7 +317,9 @@ public final class LoopContext {
     /// Stale-while-revalidate: one pull behind the answer, unless the key is known to fail.
     private func refreshBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
         let request = exchange.request
-        if case .backingOff = node.marks.standing(request.key, now: request.started) { return }
+        let standing = node.marks.standing(
+            request.key, origin: request.site.originName, now: request.started)
+        if case .backingOff = standing { return }
         pullBehind(exchange, stored, hint)
     }
 
@@ -355,7 +357,10 @@ public final class LoopContext {
     func pass(_ exchange: Exchange) {
         let request = exchange.request
         var plan = plan(exchange, .pass)
-        if request.head.method == .head { plan.stored = exchange.candidate }
+        if request.head.method == .head, let candidate = exchange.candidate {
+            plan.stored = candidate
+            plan.pull.waitsForCheck = mustWaitForCheck(candidate, request)
+        }
         if !request.head.method.isSafe {
             let isTLS = request.isTLS
             let seed = node.seed
@@ -417,11 +422,13 @@ public final class LoopContext {
             case .length(let length): .length(length)
             case .chunked: .chunked
             }
-        let pull = PullRequest(
+        var pull = PullRequest(
             origin: request.site.originName, method: isBehind ? Array("GET".utf8) : Array(head.methodBytes),
             isHead: isHead,
             isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
             fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
+        pull.stallTimeoutMilliseconds = rules.stallTimeoutMilliseconds
+        if let stored = purpose.validated { pull.waitsForCheck = mustWaitForCheck(stored, request) }
         return FillPlan(
             kind: isCacheable ? .cacheable : .pass, key: request.key, keyText: request.keyText,
             requestFields: head.fields,
@@ -430,7 +437,12 @@ public final class LoopContext {
             position: exchange.position,
             stored: purpose.validated, ask: ask,
             isConditional: isConditional, pull: pull, unconditionalFields: isConditional ? fields : nil,
-            mayStorePost: nil, invalidates: nil)
+            mayStorePost: nil, invalidates: nil, configurationNumber: configurationNumber)
+    }
+
+    /// Who has something stale to show waits for no check of the origin.
+    private func mustWaitForCheck(_ stored: StoredResponse, _ request: ExchangeRequest) -> Bool {
+        node.mayServeStaleUnreached(stored, request.rules.caching, now: wallNow()) == nil
     }
 
     /// RFC 9110 7.6.2: an intermediary that forwards OPTIONS takes one off Max-Forwards.

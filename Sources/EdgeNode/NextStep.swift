@@ -216,22 +216,29 @@ extension Node {
     private func staleAtOnce(
         _ request: ExchangeRequest, _ stored: StoredResponse, now: WallTime, isTrial: Bool
     ) -> (Reason, probes: Bool)? {
-        for standing in [
-            marks.standing(request.key, now: request.started, isTrial: isTrial),
-            outages.standing(request.site.originName, now: request.started, isTrial: isTrial),
-        ] {
-            let kind: OriginFailure
-            let probes: Bool
+        let origin = request.site.originName
+        let started = request.started
+        func permission(_ standing: KeyMarks.Standing) -> (Reason, mayProbe: Bool)? {
             switch standing {
-            case .unmarked: continue
-            case .backingOff(let failure): (kind, probes) = (failure, false)
-            case .probe(let failure): (kind, probes) = (failure, true)
-            }
-            if let reason = mayServeStale(stored, kind, request.rules.caching, now: now) {
-                return (reason, probes)
+            case .unmarked: nil
+            case .backingOff(let failure):
+                mayServeStale(stored, failure, request.rules.caching, now: now).map { ($0, false) }
+            case .probe(let failure):
+                mayServeStale(stored, failure, request.rules.caching, now: now).map { ($0, true) }
             }
         }
-        return nil
+        // A turn to probe is taken by the request that does so, and by no other: first looked at, then taken.
+        let ofKey = marks.standing(request.key, origin: origin, now: started, isTrial: true)
+        if let (reason, mayProbe) = permission(ofKey) {
+            guard mayProbe, !isTrial else { return (reason, mayProbe) }
+            return (reason, marks.standing(request.key, origin: origin, now: started).isProbe)
+        }
+        guard let (reason, mayProbe) = permission(outages.standing(origin, now: started, isTrial: true))
+        else {
+            return nil
+        }
+        guard mayProbe, !isTrial else { return (reason, mayProbe) }
+        return (reason, outages.standing(origin, now: started).isProbe)
     }
 
     /// Whether `stored` may answer in place of an origin that cannot be reached.

@@ -29,6 +29,9 @@ public final class Node: Sendable {
     private let reloads = Atomic<UInt64>(0)
     private let state: Mutex<State>
     private let purgeWatch = Mutex<PurgeWatch?>(nil)
+    /// Held for a whole reload: one by a signal and one by the admin API must not leave the origins of one file with
+    /// the sites of another.
+    private let reloading = Mutex<Void>(())
 
     private struct State {
         var configuration: NodeConfiguration
@@ -63,7 +66,8 @@ public final class Node: Sendable {
             budgetBytes: configuration.cache.memoryBytes, maxVariants: configuration.cache.maxVariants)
         store = ResponseStore(memory: memory, disk: disk, stamps: ledger.stamps)
         largestInMemory = Atomic(configuration.cache.memoryBytes / 2)
-        pulls = PullService(configuration: configuration.origins)
+        pulls = PullService(
+            configuration: configuration.origins, siteHosts: Self.siteHosts(configuration))
         state = Mutex(
             State(configuration: configuration, sites: SiteTable(configuration, numbers: siteNumbers)))
     }
@@ -121,17 +125,39 @@ public final class Node: Sendable {
     /// ``NodeConfiguration/waitingForRestart(since:)`` names stays as it was; where the access log goes is for who has
     /// opened it, before this (``AccessLog/change(to:format:)``).
     public func reload(_ configuration: NodeConfiguration) {
+        reloading.withLock { _ in install(configuration) }
+    }
+
+    private func install(_ configuration: NodeConfiguration) {
         let sites = SiteTable(configuration, numbers: siteNumbers)
         // First the origins: a request that goes by the new sites finds them. Those that are gone stay for a while,
         // for requests that went by the old ones.
-        pulls.reload(configuration.origins)
-        state.withLock { state in
-            state.configuration = configuration
-            state.sites = sites
+        pulls.reload(configuration.origins, siteHosts: Self.siteHosts(configuration))
+        let before = state.withLock { state in
+            defer {
+                state.configuration = configuration
+                state.sites = sites
+            }
+            return state.configuration.origins
         }
         reloads.wrappingAdd(1, ordering: .releasing)
+        // After the number: a pull of before that fails from here on says nothing of what holds now.
+        for name in Set(before.keys).union(configuration.origins.keys)
+        where before[name] != configuration.origins[name] {
+            outages.forget(name)
+            marks.forgetFailures(of: name)
+        }
         largestInMemory.store(configuration.cache.memoryBytes / 2, ordering: .relaxed)
         store.take(configuration.cache)
+    }
+
+    /// By an origin's name, a host that it knows: the first exact one of its first site.
+    private static func siteHosts(_ configuration: NodeConfiguration) -> [String: String] {
+        var hosts: [String: String] = [:]
+        for site in configuration.sites.reversed() {
+            hosts[site.origin] = site.hosts.first { !$0.contains("*") }
+        }
+        return hosts
     }
 
     // MARK: Purges

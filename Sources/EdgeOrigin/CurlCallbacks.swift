@@ -37,13 +37,14 @@ enum CurlCallbacks {
     }
 
     /// Runs before a request goes out, on a reused connection too: one with unread bytes is never used again, because
-    /// libcurl would take them for the answer to this request.
-    static let prereq: rockpool_prereq_callback = { user, _, _, _, localPort in
+    /// libcurl would take them for the answer to this request; nor is one to an address that left the server's name.
+    static let prereq: rockpool_prereq_callback = { user, address, _, _, localPort in
         guard let user else { return CURL_PREREQFUNC_ABORT }
         let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
-        guard transfer.handle.loop.isUnclean(localPort: Int(localPort)) else {
-            return CURL_PREREQFUNC_OK
-        }
+        let loop = transfer.handle.loop
+        let isClean = !loop.isUnclean(localPort: Int(localPort))
+        let isThere = loop.mayGoOut(transfer, address: address, localPort: Int(localPort))
+        if isClean, isThere { return CURL_PREREQFUNC_OK }
         transfer.socketWasUnclean = true
         return CURL_PREREQFUNC_ABORT
     }

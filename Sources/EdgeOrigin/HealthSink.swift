@@ -1,19 +1,40 @@
 import EdgeHTTP
 import Synchronization
 
-/// Listens to an active check.
+/// Listens to a check of a server.
 final class HealthSink: PullSink {
     private let status = Atomic<Int>(0)
-    private let done: @Sendable (Bool) -> Void
+    private let done: @Sendable (ServerHealth.CheckOutcome, PullFailure?) -> Void
 
-    init(done: @escaping @Sendable (Bool) -> Void) { self.done = done }
+    init(done: @escaping @Sendable (ServerHealth.CheckOutcome, PullFailure?) -> Void) { self.done = done }
 
     func pull(interim: ResponseHead) {}
     func pull(head: ResponseHead) { status.store(head.status, ordering: .relaxed) }
     func pull(body: UnsafeRawBufferPointer) -> Bool { true }
     func pull(trailers: FieldSection) {}
-    func pullCompleted(isEndProved: Bool) { done((200..<400).contains(status.load(ordering: .relaxed))) }
-    func pullFailed(_ failure: PullFailure) { done(false) }
+
+    func pullCompleted(isEndProved: Bool) {
+        done(.answered(isWell: (200..<400).contains(status.load(ordering: .relaxed))), nil)
+    }
+
+    func pullFailed(_ failure: PullFailure) {
+        let hasAnswered = status.load(ordering: .relaxed) > 0 || failure.isOfAnswer
+        done(
+            hasAnswered
+                ? .answered(isWell: false) : failure.isConnectionFailure ? .unconnected : .unanswered, failure
+        )
+    }
+
     func pullUploadWritable() {}
     func pullSettled() {}
+}
+
+extension PullFailure {
+    /// Whether there was an answer, though none that could be used.
+    fileprivate var isOfAnswer: Bool {
+        switch kind {
+        case .malformed, .headTooLarge, .incomplete: true
+        default: false
+        }
+    }
 }

@@ -35,6 +35,9 @@ public struct OriginConfiguration: Sendable, Equatable {
         public init(path: String) { self.path = path }
     }
 
+    public static let defaultStallMilliseconds: Int64 = 10_000
+    static let patientStallMilliseconds: Int64 = 60_000
+
     /// Base URLs, `http://host[:port]` or `https://host[:port]`, without path, query or fragment.
     public var urls: [String]
     public var balance = Balance.order
@@ -44,7 +47,9 @@ public struct OriginConfiguration: Sendable, Equatable {
     public var headers: [String: String] = [:]
     public var connectTimeoutMilliseconds: Int64 = 1_000
     public var firstByteTimeoutMilliseconds: Int64 = 10_000
-    public var stallTimeoutMilliseconds: Int64 = 10_000
+    /// The longest pause within a body. Left at the default, it is longer for event streams and for answers that nobody
+    /// shares: these may be quiet, and keep nobody waiting.
+    public var stallTimeoutMilliseconds = defaultStallMilliseconds
     /// The whole pull; 0: no limit.
     public var fetchTimeoutMilliseconds: Int64 = 0
     public var maxConnections = 64

@@ -11,21 +11,31 @@ struct OriginPool {
         /// Pulls that failed here and then went to another server.
         var retries: UInt64 = 0
         var lastFailure: String?
-        var nextCheck = MonotonicTime(nanoseconds: 0)
-        var isChecking = false
+        /// The check under way; what an older one found does not count.
+        var check: UInt64?
+    }
+
+    /// Where a pull may go.
+    enum Choice: Equatable {
+        case server(Int)
+        /// To none, before a check that is under way or due has told what it found.
+        case afterCheck
+        case none
     }
 
     let settings: OriginSettings
     var servers: [Server]
     var active = 0
     var queue = PullQueue<PullTransfer>()
+    /// Pulls that no server may get before a check ends.
+    var waiting: [PullTransfer] = []
     private var nextServer = 0
     /// When a reload took the origin out; requests that were on their way then still find it for a while.
     var retiredAt: MonotonicTime?
     private(set) var timings = PullTimings()
 
-    init(name: String, configuration: OriginConfiguration) {
-        settings = OriginSettings(name: name, configuration: configuration)
+    init(name: String, configuration: OriginConfiguration, siteHost: String? = nil) {
+        settings = OriginSettings(name: name, configuration: configuration, siteHost: siteHost)
         servers = configuration.urls.map { Server(endpoint: OriginEndpoint(url: $0, tls: configuration.tls)) }
     }
 
@@ -34,15 +44,16 @@ struct OriginPool {
 
     func index(of endpoint: OriginEndpoint?) -> Int? { servers.firstIndex { $0.endpoint == endpoint } }
 
-    /// Keeps what is known of servers that stay.
-    mutating func inherit(_ old: OriginPool) {
+    /// Keeps what is known of servers that stay. Those that are out are checked at once, by what holds now: it may be
+    /// what was wrong that changed.
+    mutating func inherit(_ old: OriginPool, now: MonotonicTime) {
         timings = old.timings
         for index in servers.indices {
             guard let same = old.servers.first(where: { $0.endpoint == servers[index].endpoint }) else {
                 continue
             }
             servers[index].health = same.health
-            servers[index].health.carryOver()
+            if same.health.isInTrouble { servers[index].health.checkBy(now) }
             servers[index].pulls = same.pulls
             servers[index].failures = same.failures
             servers[index].retries = same.retries
@@ -50,8 +61,8 @@ struct OriginPool {
         }
     }
 
-    /// The server for a pull that has tried `tried` already; nil where none may be asked now.
-    mutating func choose(hashKey: UInt64, tried: [OriginEndpoint], now: MonotonicTime) -> Int? {
+    /// The server for a pull that has tried `tried` already.
+    mutating func choose(hashKey: UInt64, tried: [OriginEndpoint], now: MonotonicTime) -> Choice {
         let count = servers.count
         let first: Int
         switch configuration.balance {
@@ -61,13 +72,42 @@ struct OriginPool {
             nextServer = (nextServer + 1) % count
         case .hash: first = Int(hashKey % UInt64(count))
         }
+        // One that is set aside is better than none.
+        var last: Int?
+        var mayComeBack = false
         for step in 0..<count {
             let index = (first + step) % count
-            if !tried.contains(servers[index].endpoint), servers[index].health.admits(now: now) {
-                return index
+            let server = servers[index]
+            guard !tried.contains(server.endpoint) else { continue }
+            if server.health.isOut {
+                mayComeBack = mayComeBack || isCheckExpected(index, now)
+            } else if server.health.isSetAside(now: now) {
+                last = last ?? index
+            } else {
+                return .server(index)
             }
         }
-        return nil
+        if let last { return .server(last) }
+        return mayComeBack ? .afterCheck : .none
+    }
+
+    /// Whether there is, or may soon be, a server that a pull has not tried.
+    func mayGoOn(_ transfer: PullTransfer, now: MonotonicTime) -> Bool {
+        servers.indices.contains { index in
+            guard !transfer.tried.contains(servers[index].endpoint) else { return false }
+            return !servers[index].health.isOut
+                || (transfer.request.waitsForCheck && isCheckExpected(index, now))
+        }
+    }
+
+    private func isCheckExpected(_ index: Int, _ now: MonotonicTime) -> Bool {
+        guard servers[index].check == nil else { return true }
+        return servers[index].health.checkDue(configuration.health).map { $0 <= now } ?? false
+    }
+
+    /// When any server but that one last answered.
+    func othersAnswered(but index: Int) -> MonotonicTime? {
+        servers.indices.lazy.filter { $0 != index }.compactMap { servers[$0].health.lastAnswer }.max()
     }
 }
 
@@ -77,10 +117,13 @@ final class OriginSettings: Sendable {
     let configuration: OriginConfiguration
     /// `Name: value` lines sent with every pull.
     let headers: [(name: [UInt8], line: [CChar])]
+    /// A host that the origin knows: the first exact one of its first site.
+    let siteHost: [UInt8]
 
-    init(name: String, configuration: OriginConfiguration) {
+    init(name: String, configuration: OriginConfiguration, siteHost: String? = nil) {
         self.name = name
         self.configuration = configuration
+        self.siteHost = siteHost.map { Array($0.utf8) } ?? []
         headers = configuration.headers.sorted { $0.key < $1.key }.map { name, value in
             (Array(name.utf8), Array((value.isEmpty ? "\(name);" : "\(name): \(value)").utf8CString))
         }
@@ -96,6 +139,13 @@ final class OriginEndpoint: Equatable, Sendable {
     /// Host and explicit port, as Host.
     let authority: [UInt8]
     let isTLS: Bool
+    /// Whom to connect to: a name, or an address without brackets.
+    let host: String
+    /// The host where it is an address, which needs no look-up.
+    let address: String?
+    let port: Int
+    /// Host and port, as libcurl knows them.
+    let place: String
     let shown: String
     let tls: OriginConfiguration.TLS
 
@@ -108,13 +158,17 @@ final class OriginEndpoint: Equatable, Sendable {
         let authority = String(rest.prefix { $0 != "/" })
         self.authority = Array(authority.utf8)
         let scheme = isTLS ? "https" : "http"
+        var host = authority[...]
+        var port = isTLS ? "443" : "80"
+        if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
+            host = authority[..<colon]
+            port = String(authority[authority.index(after: colon)...])
+        }
+        self.host = String(host.drop { $0 == "[" }.prefix { $0 != "]" })
+        address = NameResolver.address(self.host)
+        self.port = Int(port) ?? 0
+        place = "\(self.host):\(self.port)"
         if isTLS, let name = tls.serverName {
-            var host = authority[...]
-            var port = "443"
-            if let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") {
-                host = authority[..<colon]
-                port = String(authority[authority.index(after: colon)...])
-            }
             self.url = "\(scheme)://\(name):\(port)/"
             connectTo = "\(name):\(port):\(host):\(port)"
         } else {
@@ -142,7 +196,9 @@ extension String {
 /// What `/status` and the metrics say of one server of an origin.
 public struct OriginSnapshot: Sendable {
     public enum Health: String, Sendable {
-        case healthy, unhealthy, halfOpen
+        case healthy, unhealthy
+        /// Out, and a check of it is under way.
+        case halfOpen
     }
 
     public let name: String

@@ -8,11 +8,7 @@ extension PullLoop {
             pools.values.filter { $0.retiredAt == nil }.sorted { $0.name < $1.name }.flatMap { pool in
                 pool.servers.map { server in
                     let health: OriginSnapshot.Health =
-                        switch server.health.state {
-                        case .healthy: .healthy
-                        case .unhealthy: .unhealthy
-                        case .halfOpen: .halfOpen
-                        }
+                        !server.health.isOut ? .healthy : server.check == nil ? .unhealthy : .halfOpen
                     return OriginSnapshot(
                         name: pool.name, url: server.endpoint.shown, health: health, active: server.active,
                         queued: pool.queue.count, pulls: server.pulls, failures: server.failures,

@@ -16,7 +16,9 @@ final class PullLoop: @unchecked Sendable {
         case cancel(UInt64)
         case resume(UInt64)
         case resumeUpload(UInt64)
-        case reload([String: OriginConfiguration])
+        case reload([String: OriginConfiguration], siteHosts: [String: String])
+        /// What a look-up of a name found.
+        case found([String]?, of: String)
         case stop
     }
 
@@ -36,23 +38,38 @@ final class PullLoop: @unchecked Sendable {
     private var thread = pthread_t()
     private var isStarted = false
 
+    let resolver: NameResolver
+
     // Below: the pull thread's own.
-    private var multi: UnsafeMutableRawPointer?
-    private var handles: EasyHandles?
-    private var transfers: [UInt64: PullTransfer] = [:]
+    private(set) var multi: UnsafeMutableRawPointer?
+    private(set) var handles: EasyHandles?
+    var transfers: [UInt64: PullTransfer] = [:]
     private var touchedTransfers: [PullTransfer] = []
     /// When the thread last began to work; near enough for what is counted in seconds.
     private(set) var awokenAt = MonotonicTime(nanoseconds: 0)
     private var curlDeadline: MonotonicTime?
-    private var nextTick = MonotonicTime(nanoseconds: 0)
+    var nextTick = MonotonicTime(nanoseconds: 0)
+    /// When the next check or look-up of a name is due.
+    private var nextUpkeep = MonotonicTime(nanoseconds: 0)
     private var isStopping = false
-    private var hasChecks = false
-    private var sockets: SocketTable
+    private(set) var sockets: SocketTable
+    var names: OriginNames
+    /// By `host:port`, which answer for the name libcurl has.
+    var toldNames: [String: Int] = [:]
+    /// Pulls that wait for the first answer for their server's name.
+    var namelessTransfers: [PullTransfer] = []
+    /// Local ports of connections to addresses that left their names, with a request under way.
+    var departedPorts: Set<Int> = []
 
     static func now() -> MonotonicTime { SystemClock.monotonic() }
 
-    init(configuration: [String: OriginConfiguration]) {
-        pools = Mutex(Self.makePools(configuration, old: [:]))
+    init(
+        configuration: [String: OriginConfiguration], siteHosts: [String: String] = [:],
+        resolver: NameResolver = .system
+    ) {
+        self.resolver = resolver
+        names = OriginNames(regularMilliseconds: resolver.intervalMilliseconds)
+        pools = Mutex(Self.makePools(configuration, siteHosts, old: [:]))
         sockets = SocketTable(epoll: epoll)
         precondition(wakeDescriptor >= 0 && epoll >= 0, "no descriptors for the pull loop")
     }
@@ -63,15 +80,17 @@ final class PullLoop: @unchecked Sendable {
     }
 
     private static func makePools(
-        _ configuration: [String: OriginConfiguration], old: [String: OriginPool]
+        _ configuration: [String: OriginConfiguration], _ siteHosts: [String: String],
+        old: [String: OriginPool]
     ) -> [String: OriginPool] {
         var pools: [String: OriginPool] = [:]
         for (name, origin) in configuration {
-            var pool = OriginPool(name: name, configuration: origin)
+            var pool = OriginPool(name: name, configuration: origin, siteHost: siteHosts[name])
             if let before = old[name] {
-                pool.inherit(before)
+                pool.inherit(before, now: Self.now())
                 pool.active = before.active
                 pool.queue = before.queue
+                pool.waiting = before.waiting
             }
             pools[name] = pool
         }
@@ -100,8 +119,6 @@ final class PullLoop: @unchecked Sendable {
         pthread_join(thread, nil)
         isStarted = false
     }
-
-    func reload(_ configuration: [String: OriginConfiguration]) { enqueue(.reload(configuration)) }
 
     func pull(_ request: PullRequest, sink: any PullSink) -> PullHandle {
         let number = nextNumber.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -139,7 +156,7 @@ final class PullLoop: @unchecked Sendable {
         _ = rockpool_multi_timer(multi, CurlCallbacks.timer, user)
         _ = rockpool_multi_long(multi, CURLMOPT_MAXCONNECTS, 512)
         rockpool_epoll_watch(epoll, wakeDescriptor, 1, 0)
-        hasChecks = pools.withLock { Self.hasChecks($0) }
+        followNames()
         var descriptors = [Int32](repeating: 0, count: 64)
         var ready = [Int32](repeating: 0, count: 64)
         while !isStopping {
@@ -158,6 +175,7 @@ final class PullLoop: @unchecked Sendable {
             runTimer()
             collect()
             tick()
+            keepUp()
             settle()
         }
         finishAll()
@@ -172,12 +190,21 @@ final class PullLoop: @unchecked Sendable {
         if let curlDeadline { wait = min(wait, max(0, curlDeadline.milliseconds(since: now) + 1)) }
         if !transfers.isEmpty { wait = min(wait, max(0, nextTick.milliseconds(since: now) + 1)) }
         if let curlDeadline, curlDeadline <= now { wait = 0 }
-        return Int32(min(wait, hasChecks ? 100 : 1_000))
+        return Int32(min(wait, max(0, nextUpkeep.milliseconds(since: now) + 1)))
     }
 
-    private static func hasChecks(_ pools: [String: OriginPool]) -> Bool {
-        pools.values.contains { $0.retiredAt == nil && $0.configuration.health != nil }
+    /// Begins the checks and the look-ups of names that are due.
+    private func keepUp() {
+        let now = Self.now()
+        guard now >= nextUpkeep else { return }
+        nextUpkeep = now + 1_000
+        runChecks(now)
+        lookUpNames(now)
+        startNamed()
     }
+
+    /// Something has to be done at that time.
+    func upkeep(by time: MonotonicTime) { nextUpkeep = min(nextUpkeep, time) }
 
     private func runCommands() {
         let commands = inbox.withLock { inbox in
@@ -200,7 +227,8 @@ final class PullLoop: @unchecked Sendable {
             case .resumeUpload(let number):
                 guard let transfer = transfers[number], let easy = transfer.easy else { continue }
                 curl_easy_pause(easy, transfer.isPaused ? CURLPAUSE_RECV : CURLPAUSE_CONT)
-            case .reload(let configuration): install(configuration)
+            case .reload(let configuration, let siteHosts): install(configuration, siteHosts)
+            case .found(let addresses, let name): found(addresses, of: name)
             case .stop: isStopping = true
             }
         }
@@ -209,11 +237,11 @@ final class PullLoop: @unchecked Sendable {
     /// For how long an origin that a reload took out may still be asked.
     private static let retirementMilliseconds: Int64 = 60_000
 
-    private func install(_ configuration: [String: OriginConfiguration]) {
+    private func install(_ configuration: [String: OriginConfiguration], _ siteHosts: [String: String]) {
         var orphans: [PullTransfer] = []
         let now = Self.now()
         let names = pools.withLock { pools in
-            var fresh = Self.makePools(configuration, old: pools)
+            var fresh = Self.makePools(configuration, siteHosts, old: pools)
             for (name, pool) in pools where fresh[name] == nil {
                 let retiredAt = pool.retiredAt ?? now
                 if now.milliseconds(since: retiredAt) < Self.retirementMilliseconds {
@@ -224,7 +252,6 @@ final class PullLoop: @unchecked Sendable {
                 }
             }
             pools = fresh
-            hasChecks = Self.hasChecks(pools)
             return Array(pools.keys)
         }
         handles?.clear()
@@ -232,8 +259,13 @@ final class PullLoop: @unchecked Sendable {
             transfers[transfer.number] = nil
             transfer.fail(Self.failure(.internalError, .edge, "the origin is no longer configured"))
         }
-        // There may be more connections than before.
-        for name in names { startWaiting(name) }
+        followNames()
+        upkeep(by: now)
+        // There may be more connections than before, or other servers.
+        for name in names {
+            admitWaiting(name)
+            startWaiting(name)
+        }
     }
 
     private func runTimer() {
@@ -259,13 +291,20 @@ final class PullLoop: @unchecked Sendable {
 
     func touched(_ transfer: PullTransfer) { touchedTransfers.append(transfer) }
 
-    /// A head is proof enough that its server is well; a half-open one need not wait for the body.
+    /// A head is proof enough that its server is well; nobody need wait for the body.
     private func credit(_ transfer: PullTransfer) {
         guard transfer.hasHead, !transfer.isCredited, !transfer.isCheck else { return }
         transfer.isCredited = true
+        let now = Self.now()
         _ = update(transfer.request.origin) { pool in
-            if let server = pool.index(of: transfer.endpoint) { pool.servers[server].health.succeeded() }
-            pool.timings.firstByte.record(from: transfer.created, to: Self.now())
+            if let server = pool.index(of: transfer.endpoint) {
+                pool.servers[server].health.answered(now: now)
+            }
+            for endpoint in transfer.tried {
+                guard let server = pool.index(of: endpoint) else { continue }
+                pool.servers[server].health.wasAnsweredElsewhere(now: now)
+            }
+            pool.timings.firstByte.record(from: transfer.created, to: now)
         }
     }
 
@@ -314,13 +353,7 @@ final class PullLoop: @unchecked Sendable {
         sockets.noteHTTP2(localPort: port)
     }
 
-    // MARK: The way of a pull
-
-    private enum Admission {
-        case go
-        case wait
-        case refuse(PullFailure)
-    }
+    // MARK: The pools
 
     /// Changes a pool in its place; nil where there is none of that name.
     func update<Result: Sendable>(_ name: String, _ body: (inout OriginPool) -> Result) -> Result? {
@@ -328,227 +361,5 @@ final class PullLoop: @unchecked Sendable {
             guard let index = pools.index(forKey: name) else { return nil }
             return body(&pools.values[index])
         }
-    }
-
-    private func admit(_ transfer: PullTransfer) {
-        let now = Self.now()
-        let placed: Admission? = update(transfer.request.origin) { pool in
-            transfer.settings = pool.settings
-            guard pool.active < pool.configuration.maxConnections else {
-                if pool.queue.append(transfer, client: transfer.request.client) { return .wait }
-                return .refuse(Self.failure(.saturated, .edge, "too many pulls wait for this origin"))
-            }
-            return Self.place(transfer, &pool, now)
-        }
-        let unknown = Self.failure(.internalError, .edge, "no origin of the name \(transfer.request.origin)")
-        switch placed ?? .refuse(unknown) {
-        case .go: launch(transfer)
-        case .wait:
-            transfers[transfer.number] = transfer
-            armTick(now)
-        case .refuse(let failure):
-            transfers[transfer.number] = nil
-            transfer.fail(failure)
-        }
-    }
-
-    /// Chooses a server and takes one of the origin's connections.
-    private static func place(_ transfer: PullTransfer, _ pool: inout OriginPool, _ now: MonotonicTime)
-        -> Admission
-    {
-        guard let server = pool.choose(hashKey: transfer.request.hashKey, tried: transfer.tried, now: now)
-        else {
-            return .refuse(failure(.unhealthy, .origin, "every server of the origin is out"))
-        }
-        transfer.endpoint = pool.servers[server].endpoint
-        transfer.isActive = true
-        pool.active += 1
-        pool.servers[server].active += 1
-        pool.servers[server].pulls += 1
-        return .go
-    }
-
-    func launch(_ transfer: PullTransfer) {
-        let now = Self.now()
-        transfers[transfer.number] = transfer
-        armTick(now)
-        guard let settings = transfer.settings, let easy = handles?.prepare(transfer, settings) else {
-            end(transfer, .failed(Self.failure(.internalError, .edge, "no handle for the pull")))
-            return
-        }
-        transfer.reset(allowsHTTP2: transfer.endpoint?.isTLS ?? false, now: now)
-        transfer.easy = easy
-        curl_multi_add_handle(multi, easy)
-    }
-
-    private func armTick(_ now: MonotonicTime) {
-        if nextTick < now { nextTick = now + Self.deadlineTickMilliseconds }
-    }
-
-    private func cancel(_ number: UInt64) {
-        guard let transfer = transfers[number] else { return }
-        end(transfer, .failed(Self.failure(.cancelled, .client, "cancelled")))
-    }
-
-    private func finished(_ transfer: PullTransfer, _ result: CURLcode) {
-        if result == CURLE_OK, transfer.hasHead, !transfer.isInsideHead, transfer.isWhole {
-            end(transfer, .completed)
-            return
-        }
-        if transfer.socketWasUnclean, !transfer.hasAnyLine {
-            // Not this pull's doing: the same server on a connection of its own.
-            transfer.isFresh = true
-            detach(transfer)
-            launch(transfer)
-            return
-        }
-        end(transfer, .failed(CurlFailure.classify(result, transfer)))
-    }
-
-    private static func mayRetry(_ failure: PullFailure, _ request: PullRequest) -> Bool {
-        switch failure.retry {
-        case .no: false
-        case .ifIdempotent: request.isIdempotent
-        case .yes: true
-        }
-    }
-
-    private enum End {
-        case completed
-        case failed(PullFailure)
-    }
-
-    /// Takes a transfer out of libcurl and gives its handle back.
-    private func detach(_ transfer: PullTransfer) {
-        guard let easy = transfer.easy else {
-            transfer.freeList()
-            return
-        }
-        transfer.easy = nil
-        curl_multi_remove_handle(multi, easy)
-        handles?.release(easy, transfer)
-    }
-
-    private func end(_ transfer: PullTransfer, _ end: End) {
-        detach(transfer)
-        let now = Self.now()
-        let retries = update(transfer.request.origin) { pool in
-            guard transfer.isActive else {
-                _ = pool.queue.remove { $0 === transfer }
-                return false
-            }
-            transfer.isActive = false
-            pool.active = max(0, pool.active - 1)
-            if transfer.isCheck { return false }
-            Self.settle(transfer, end, &pool, now)
-            // Nothing was sent where no connection was made: any method may go to the next server.
-            guard case .failed(let failure) = end, Self.mayRetry(failure, transfer.request),
-                !transfer.hasAnyLine,
-                transfer.handle.isUntouched, let endpoint = transfer.endpoint
-            else { return false }
-            transfer.tried.append(endpoint)
-            guard pool.servers.contains(where: { !transfer.tried.contains($0.endpoint) }) else {
-                return false
-            }
-            if let server = pool.index(of: endpoint) { pool.servers[server].retries += 1 }
-            return true
-        }
-        if retries == true {
-            admit(transfer)
-        } else {
-            transfers[transfer.number] = nil
-            switch end {
-            case .completed: transfer.complete()
-            case .failed(let failure): transfer.fail(failure)
-            }
-        }
-        startWaiting(transfer.request.origin)
-    }
-
-    /// What the end of a transfer says of its server.
-    private static func settle(
-        _ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime
-    ) {
-        guard let server = pool.index(of: transfer.endpoint) else { return }
-        pool.servers[server].active = max(0, pool.servers[server].active - 1)
-        // What a check found is judged by its own rules: that it was answered at all is not enough.
-        guard !transfer.isCheck else { return }
-        switch end {
-        case .completed:
-            pool.servers[server].health.succeeded()
-            pool.timings.whole.record(from: transfer.created, to: now)
-        case .failed(let failure):
-            if failure.side == .origin {
-                pool.servers[server].failures += 1
-                pool.servers[server].lastFailure = failure.detail
-            }
-            if transfer.hasHead {
-                pool.servers[server].health.succeeded()
-            } else if failure.speaksOfServer {
-                pool.servers[server].health.failed(
-                    now: now, connecting: failure.isConnectionFailure)
-            } else {
-                pool.servers[server].health.undecided(now: now)
-            }
-        }
-    }
-
-    private func startWaiting(_ origin: String) {
-        while true {
-            let next = update(origin) { pool in
-                pool.active < pool.configuration.maxConnections ? pool.queue.next() : nil
-            }
-            guard case .some(.some(let next)) = next else { return }
-            admit(next)
-        }
-    }
-
-    // MARK: Deadlines
-
-    private func tick() {
-        let now = Self.now()
-        guard now >= nextTick else { return }
-        nextTick = now + Self.deadlineTickMilliseconds
-        if !transfers.isEmpty {
-            var late: [(PullTransfer, PullFailure)] = []
-            for transfer in transfers.values {
-                guard let limits = transfer.settings?.configuration else { continue }
-                if let failure = overdue(transfer, limits, now) { late.append((transfer, failure)) }
-            }
-            for (transfer, failure) in late { end(transfer, .failed(failure)) }
-        }
-        if hasChecks { runChecks(now) }
-    }
-
-    private func overdue(
-        _ transfer: PullTransfer, _ limit: OriginConfiguration, _ now: MonotonicTime
-    ) -> PullFailure? {
-        let age = now.milliseconds(since: transfer.created)
-        if limit.fetchTimeoutMilliseconds > 0, age >= limit.fetchTimeoutMilliseconds {
-            return Self.failure(.fetchTimeout, .origin, "not done after \(limit.fetchTimeoutMilliseconds) ms")
-        }
-        if !transfer.isActive, age >= limit.firstByteTimeoutMilliseconds {
-            return Self.failure(.saturated, .edge, "no connection to the origin came free in time")
-        }
-        guard transfer.isActive, !transfer.isPaused else { return nil }
-        let quiet = now.milliseconds(since: transfer.lastProgress)
-        if !transfer.hasHead {
-            let isUpload = transfer.request.body != .none
-            // A client that takes its time to send is not the origin's fault; its connection has a deadline of its own.
-            if isUpload, transfer.handle.waitsForClient { return nil }
-            let wait = isUpload ? quiet : now.milliseconds(since: transfer.started)
-            guard wait >= limit.firstByteTimeoutMilliseconds else { return nil }
-            return Self.failure(
-                .firstByteTimeout, .origin, "no answer within \(limit.firstByteTimeoutMilliseconds) ms")
-        }
-        if quiet >= limit.stallTimeoutMilliseconds {
-            return Self.failure(
-                .stallTimeout, .origin, "nothing came for \(limit.stallTimeoutMilliseconds) ms")
-        }
-        return nil
-    }
-
-    static func failure(_ kind: PullFailure.Kind, _ side: PullFailure.Side, _ detail: String) -> PullFailure {
-        PullFailure(kind: kind, side: side, retry: .no, detail: detail)
     }
 }

@@ -25,6 +25,10 @@ public struct PullRequest: Sendable {
     public var hashKey: UInt64
     /// Whom the pull is for: queues are fair between clients.
     public var client: UInt64
+    /// The longest pause within the answer's body, where it is not the origin's.
+    public var stallTimeoutMilliseconds: Int64?
+    /// Whether the pull waits for a check that may bring a server back; false where something else may be served.
+    public var waitsForCheck = true
 
     public init(
         origin: String, method: [UInt8], isHead: Bool, isIdempotent: Bool, isSafe: Bool, target: [UInt8],
@@ -62,4 +66,10 @@ public protocol PullSink: AnyObject, Sendable {
     /// All that the pull thread has for now was handed over: time to wake whoever waits. A head, its body and its end
     /// that came together are one wake.
     func pullSettled()
+    /// Whether anybody but one client may get what comes: then a pause ends the pull sooner.
+    var isShared: Bool { get }
+}
+
+extension PullSink {
+    public var isShared: Bool { true }
 }

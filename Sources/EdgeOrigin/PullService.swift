@@ -5,8 +5,18 @@ import Synchronization
 public final class PullService: Sendable {
     private let loop: PullLoop
 
-    public init(configuration: [String: OriginConfiguration]) {
-        loop = PullLoop(configuration: configuration)
+    /// - Parameter siteHosts: by an origin's name, a host that it knows: it is checked under that.
+    public convenience init(
+        configuration: [String: OriginConfiguration], siteHosts: [String: String] = [:]
+    ) {
+        self.init(configuration: configuration, siteHosts: siteHosts, resolver: .system)
+    }
+
+    package init(
+        configuration: [String: OriginConfiguration], siteHosts: [String: String] = [:],
+        resolver: NameResolver
+    ) {
+        loop = PullLoop(configuration: configuration, siteHosts: siteHosts, resolver: resolver)
     }
 
     /// Starts the pull thread.
@@ -16,7 +26,9 @@ public final class PullService: Sendable {
     public func shutdown() { loop.stop() }
 
     /// Takes new origins; pulls under way go on as they began.
-    public func reload(_ configuration: [String: OriginConfiguration]) { loop.reload(configuration) }
+    public func reload(_ configuration: [String: OriginConfiguration], siteHosts: [String: String] = [:]) {
+        loop.enqueue(.reload(configuration, siteHosts: siteHosts))
+    }
 
     /// Begins a pull.
     @discardableResult

@@ -11,8 +11,17 @@ final class PullTransfer: @unchecked Sendable {
     let sink: any PullSink
     let handle: PullHandle
     let created: MonotonicTime
-    /// An active check of this server: outside queue and breaker.
+    /// A check of this server: outside of the queue, and asked though the server is out.
     var isCheck = false
+    /// Since when it waits for a check to bring a server back.
+    var waitsSince: MonotonicTime?
+    /// It has a server, whose name is still being looked up.
+    var waitsForName = false
+    /// Which of the answers for the server's name libcurl was told with this pull, and as what.
+    var nameNumber = 0
+    var nameList: UnsafeMutablePointer<curl_slist>?
+    /// The local port of its connection, from when its request went out.
+    var localPort: Int?
 
     var easy: UnsafeMutableRawPointer?
     var list: UnsafeMutablePointer<curl_slist>?
@@ -39,6 +48,8 @@ final class PullTransfer: @unchecked Sendable {
     private(set) var refusal: ResponseRefusal?
     private(set) var hasHead = false
     private(set) var isHTTP2 = false
+    /// Events may be far between.
+    private(set) var isEventStream = false
     private(set) var expectedLength: UInt64?
     private(set) var isChunked = false
     private(set) var receivedBytes: UInt64 = 0
@@ -103,6 +114,7 @@ final class PullTransfer: @unchecked Sendable {
             isHTTP2 = head.minorVersion == 2
             if isHTTP2, let easy { handle.loop.noteHTTP2(easy) }
             isChunked = head.fields.contains(.transferEncoding)
+            isEventStream = head.fields.first(.contentType).map(Self.isEventStream) ?? false
             hasBody = !request.isHead && head.status != 204 && head.status != 304
             if let value = head.fields.first(.contentLength) {
                 expectedLength = value.reduce(0) { $0 * 10 + UInt64($1 - 48) }
@@ -110,6 +122,11 @@ final class PullTransfer: @unchecked Sendable {
             if !isOver { sink.pull(head: head) }
             return true
         }
+    }
+
+    private static func isEventStream(_ type: ArraySlice<UInt8>) -> Bool {
+        let essence = type.prefix { $0 != Octet.semicolon }
+        return Octet.equalIgnoringCase(Octet.trim(essence), "text/event-stream".utf8)
     }
 
     private func readTrailer(_ line: UnsafeBufferPointer<UInt8>) -> Bool {

@@ -2,94 +2,207 @@ import EdgePrimitives
 
 /// What is known of one server's health; pure, time passed in.
 ///
-///     healthy ──failures──▶ unhealthy ──back-off over──▶ halfOpen ──success──▶ healthy
-///                               ▲─────────failure─────────┘
+/// Two things are kept apart. A server that is *out* gets no pull at all, so that requests may have to be refused:
+/// only failures to connect and the node's own checks take it out, and only a check brings it back, since what clients
+/// ask for must not decide over others. A server that is *set aside* gets none while another one is left.
+///
+///     well ──connect failures, a failed check──▶ out ──a check that is answered──▶ well
+///     well ──pulls that others answer──▶ set aside ──back-off over──▶ well
 package struct ServerHealth: Sendable, Equatable {
-    /// Failures in a row to connect, or of any kind, that take a server out. A server that can be connected to and
-    /// fails single requests (one slow target, one that crashes a worker) may well serve the others.
-    package static let connectFailuresToOpen = 3
-    package static let failuresToOpen = 10
+    /// Failures in a row to connect that take a server out.
+    package static let connectFailuresToGoOut = 3
+    /// Pulls of so many different keys, failed without an answer in between, say that more than a target is in
+    /// trouble: the server is checked at once.
+    package static let keysToCheck = 10
+    /// Pulls in a row that failed here, and that another server then answered, set a server aside.
+    package static let answeredElsewhereToSetAside = 3
+    /// Pulls in a row that failed here, while another server answered whatever it was asked, do the same.
+    package static let failuresToSetAside = 10
     package static let firstBackOffMilliseconds: Int64 = 1_000
     package static let lastBackOffMilliseconds: Int64 = 30_000
 
-    package enum State: Sendable, Equatable {
-        case healthy
-        case unhealthy(until: MonotonicTime)
-        /// One pull, and no second one, finds out.
-        case halfOpen
+    /// What a check came to.
+    package enum CheckOutcome: Sendable, Equatable {
+        /// There was an answer, whatever it says; what its status means is for the configured check to say.
+        case answered(isWell: Bool)
+        /// Connected, and then no answer.
+        case unanswered
+        case unconnected
     }
 
-    package private(set) var state = State.healthy
+    package private(set) var isOut = false
+    /// Pulls in a row that failed.
     package private(set) var consecutiveFailures = 0
+    package private(set) var lastAnswer: MonotonicTime?
+    /// When the next check is due because something failed.
+    private var nextCheck: MonotonicTime?
     private var connectFailures = 0
-    private var backOffMilliseconds = firstBackOffMilliseconds
-    private var activeFailures = 0
-    private var activeSuccesses = 0
+    private var answeredElsewhere = 0
+    private var failedKeys: Set<UInt64> = []
+    private var firstFailure: MonotonicTime?
+
+    private var setAsideUntil: MonotonicTime?
+    private var setAsideMilliseconds = firstBackOffMilliseconds
+
+    private var lastCheck: MonotonicTime?
+    private var checkMilliseconds = firstBackOffMilliseconds
+    private var checkFailures = 0
+    private var checkSuccesses = 0
 
     package init() {}
 
-    /// Whether a pull may go to this server now; where the back-off is over, that pull becomes the probe.
-    package mutating func admits(now: MonotonicTime) -> Bool {
-        switch state {
-        case .healthy: return true
-        case .halfOpen: return false
-        case .unhealthy(let until):
-            guard now >= until else { return false }
-            state = .halfOpen
-            return true
+    package func isSetAside(now: MonotonicTime) -> Bool { setAsideUntil.map { now < $0 } ?? false }
+
+    /// Whether something failed and nothing was answered since.
+    package var isInTrouble: Bool { isOut || consecutiveFailures > 0 }
+
+    // MARK: Pulls
+
+    /// A pull brought a head.
+    package mutating func answered(now: MonotonicTime) {
+        lastAnswer = now
+        if !isSetAside(now: now) {
+            setAsideUntil = nil
+            setAsideMilliseconds = Self.firstBackOffMilliseconds
         }
+        forgetFailures()
     }
 
-    package mutating func succeeded() {
-        if case .unhealthy = state, activeFailures > 0 { return }
-        var fresh = ServerHealth()
-        fresh.activeFailures = activeFailures
-        fresh.activeSuccesses = activeSuccesses
-        self = fresh
-    }
-
-    /// - Parameter connecting: whether the server could not even be connected to.
-    package mutating func failed(now: MonotonicTime, connecting: Bool) {
+    /// A pull failed in a way that speaks of the server.
+    ///
+    /// - Parameters:
+    ///   - key: what was pulled.
+    ///   - connecting: whether the server could not even be connected to.
+    ///   - othersAnswered: when another server of the origin last answered.
+    package mutating func failed(
+        key: UInt64, connecting: Bool, othersAnswered: MonotonicTime? = nil, now: MonotonicTime
+    ) {
         consecutiveFailures += 1
-        if connecting { connectFailures += 1 }
-        switch state {
-        case .healthy:
-            if connectFailures >= Self.connectFailuresToOpen || consecutiveFailures >= Self.failuresToOpen {
-                open(now)
-            }
-        case .halfOpen:
-            backOffMilliseconds = min(backOffMilliseconds * 2, Self.lastBackOffMilliseconds)
-            open(now)
-        case .unhealthy: break
+        let since = firstFailure ?? now
+        firstFailure = since
+        if failedKeys.count < Self.keysToCheck { failedKeys.insert(key) }
+        if connecting {
+            connectFailures += 1
+            if connectFailures >= Self.connectFailuresToGoOut, !isOut { goOut(now) }
+        } else if consecutiveFailures >= Self.failuresToSetAside, let othersAnswered, othersAnswered >= since
+        {
+            setAside(now)
         }
+        guard !isOut else { return }
+        let soonest = lastCheck.map { max(now, $0 + Self.firstBackOffMilliseconds) } ?? now
+        checkBy(isFailingBroadly ? soonest : now + checkMilliseconds)
     }
 
-    /// What is known carries over a reload, but for a probe under way, whose result may no longer find its server.
-    package mutating func carryOver() {
-        if state == .halfOpen { state = .unhealthy(until: MonotonicTime(nanoseconds: 0)) }
+    /// A pull that failed here was answered by another server.
+    package mutating func wasAnsweredElsewhere(now: MonotonicTime) {
+        guard consecutiveFailures > 0, !isSetAside(now: now) else { return }
+        answeredElsewhere += 1
+        // One that was set aside and has not answered since has had its chance.
+        let enough = setAsideUntil == nil ? Self.answeredElsewhereToSetAside : 1
+        if answeredElsewhere >= enough { setAside(now) }
     }
 
-    /// A probe ended without an answer to the question (it was cancelled).
-    package mutating func undecided(now: MonotonicTime) {
-        if state == .halfOpen { state = .unhealthy(until: now) }
+    private var isFailingBroadly: Bool { failedKeys.count >= Self.keysToCheck }
+
+    private mutating func setAside(_ now: MonotonicTime) {
+        guard !isSetAside(now: now) else { return }
+        if setAsideUntil != nil {
+            setAsideMilliseconds = min(setAsideMilliseconds * 2, Self.lastBackOffMilliseconds)
+        }
+        setAsideUntil = now + setAsideMilliseconds
+        answeredElsewhere = 0
     }
 
-    private mutating func open(_ now: MonotonicTime) {
-        state = .unhealthy(until: now + backOffMilliseconds)
+    private mutating func forgetFailures() {
+        consecutiveFailures = 0
+        connectFailures = 0
+        answeredElsewhere = 0
+        failedKeys.removeAll()
+        firstFailure = nil
+        guard !isOut else { return }
+        nextCheck = nil
+        checkMilliseconds = Self.firstBackOffMilliseconds
     }
 
-    /// The result of an active check.
-    package mutating func checked(isWell: Bool, rules: OriginConfiguration.Health, now: MonotonicTime) {
-        if isWell {
-            activeSuccesses += 1
-            activeFailures = 0
-            if activeSuccesses >= rules.healthyAfter, state != .healthy { self = ServerHealth() }
+    private mutating func goOut(_ now: MonotonicTime) {
+        isOut = true
+        checkSuccesses = 0
+        checkMilliseconds = Self.firstBackOffMilliseconds
+        nextCheck = now + checkMilliseconds
+    }
+
+    // MARK: Checks
+
+    /// When the next check is due; nil: nothing is to be found out.
+    ///
+    /// - Parameter rules: of the configured check, which goes on while all is well.
+    package func checkDue(_ rules: OriginConfiguration.Health?) -> MonotonicTime? {
+        guard let rules else { return nextCheck }
+        let regular = lastCheck.map { $0 + rules.intervalMilliseconds } ?? MonotonicTime(nanoseconds: 0)
+        return nextCheck.map { min($0, regular) } ?? regular
+    }
+
+    /// Brings the next check forward.
+    package mutating func checkBy(_ time: MonotonicTime) {
+        nextCheck = nextCheck.map { min($0, time) } ?? time
+    }
+
+    package mutating func checkBegan(now: MonotonicTime) {
+        lastCheck = now
+        nextCheck = nil
+    }
+
+    /// - Parameter rules: of the configured check, whose path and status count; nil where any answer does.
+    package mutating func checked(
+        _ outcome: CheckOutcome, rules: OriginConfiguration.Health?, now: MonotonicTime
+    ) {
+        if let rules {
+            judge(outcome == .answered(isWell: true), rules, now)
         } else {
-            activeFailures += 1
-            activeSuccesses = 0
-            if activeFailures >= rules.unhealthyAfter {
-                state = .unhealthy(until: now + max(rules.intervalMilliseconds * 2, backOffMilliseconds))
+            judge(outcome, now)
+        }
+        if isInTrouble { checkBy(now + checkMilliseconds) }
+    }
+
+    private mutating func judge(_ isWell: Bool, _ rules: OriginConfiguration.Health, _ now: MonotonicTime) {
+        if isWell {
+            checkSuccesses += 1
+            checkFailures = 0
+            checkMilliseconds = Self.firstBackOffMilliseconds
+            if isOut, checkSuccesses < rules.healthyAfter { return }
+            comeBack()
+        } else {
+            checkFailures += 1
+            checkSuccesses = 0
+            if isOut {
+                waitLonger()
+            } else if checkFailures >= rules.unhealthyAfter {
+                goOut(now)
             }
         }
+    }
+
+    private mutating func judge(_ outcome: CheckOutcome, _ now: MonotonicTime) {
+        switch outcome {
+        case .answered: comeBack()
+        case .unconnected, .unanswered:
+            if isOut {
+                waitLonger()
+            } else if consecutiveFailures > 0, outcome == .unconnected || isFailingBroadly {
+                goOut(now)
+            } else if consecutiveFailures > 0 {
+                // One target failed, and it may be that the check's has the same trouble: others need not.
+                waitLonger()
+            }
+        }
+    }
+
+    private mutating func comeBack() {
+        isOut = false
+        forgetFailures()
+    }
+
+    private mutating func waitLonger() {
+        checkMilliseconds = min(checkMilliseconds * 2, Self.lastBackOffMilliseconds)
     }
 }

@@ -96,5 +96,10 @@ struct SocketTable {
         return known.contains { !http2.contains($0) && rockpool_has_input($0) != 0 }
     }
 
+    /// The connections that have carried a request, with their local ports.
+    var used: [(descriptor: Int32, port: Int)] {
+        byPort.flatMap { port, descriptors in descriptors.map { ($0, port) } }
+    }
+
     mutating func noteHTTP2(localPort: Int) { http2.formUnion(byPort[localPort] ?? []) }
 }

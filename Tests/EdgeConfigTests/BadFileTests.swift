@@ -243,6 +243,13 @@ struct BadFileTests {
             "      - ttl: { 99: 1s, 304: 1s, 404: 1 }\n",
             "11:16: \"99\" is not a final status code", "11:24: a response with status 304 is never stored",
             "11:38: \"404\" is \"1\", not a duration"),
+        .rule(
+            "      - stallTimeout: 5\n", "11:23: \"stallTimeout\" is \"5\", not a duration"),
+        .rule(
+            "      - stallTimeout: 0s\n", "11:23: \"stallTimeout\" is 0s, which is too small; write 1ms to 1h"),
+        .rule(
+            "      - stallTimeout: 5s\n      - match: { path: /a }\n        stallTimeout: 6s\n",
+            "12:9: the rule is never reached: the rule on line 11 matches first"),
         .rule("      - query: ignor\n", "11:16: \"query\" is \"ignor\"; did you mean \"ignore\"?"),
         .rule(
             "      - query: { dorp: [a] }\n",

@@ -182,6 +182,7 @@ struct SampleFileTests {
                     maxTTL: 365d
                     request: { set: { X-A: b }, remove: [Cookie] }
                     cache: pass
+                    stallTimeout: 5m
             """
         try Self.withFiles { folder in
             let configuration = try ConfigurationFile.parse(yaml: yaml, path: folder + "edge.yaml")
@@ -202,6 +203,7 @@ struct SampleFileTests {
             #expect(site.rules.map(\.query) == [.keep(["v", "w*"]), .drop(["utm_*"], sort: true)])
             #expect(site.rules.map(\.line) == [17, 20])
             #expect(site.rules.last?.passes == true)
+            #expect(site.rules.map(\.stallTimeoutMilliseconds) == [nil, 300_000])
             #expect(site.rules.last?.request?.set == ["X-A": "b"])
             #expect(site.rules.first?.lifetimes?.defaultMilliseconds == 5_000)
         }

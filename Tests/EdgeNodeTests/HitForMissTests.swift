@@ -90,4 +90,22 @@ private func key(_ number: Int) -> Digest128 { Digest128(high: 1, low: UInt64(nu
         #expect(!marks.isHitForMiss(key(2), now: at(0)))
         #expect(marks.standing(key(3), now: at(0)) == .unmarked)
     }
+
+    @Test func `a failure is its origin's alone, and is forgotten with it`() {
+        let marks = KeyMarks()
+        marks.pullFailed(key(1), .unreachable, origin: "a", now: at(0))
+        marks.pullFailed(key(2), .unreachable, origin: "b", now: at(0))
+        #expect(marks.standing(key(1), origin: "a", now: at(0)) == .backingOff(.unreachable))
+        #expect(marks.standing(key(1), origin: "b", now: at(0)) == .unmarked)
+        marks.forgetFailures(of: "a")
+        #expect(marks.standing(key(1), origin: "a", now: at(0)) == .unmarked)
+        #expect(marks.standing(key(2), origin: "b", now: at(0)) == .backingOff(.unreachable))
+    }
+
+    @Test func `a key that fails elsewhere begins its back-off anew`() {
+        let marks = KeyMarks()
+        for _ in 0..<4 { marks.pullFailed(key(1), .unreachable, origin: "a", now: at(0)) }
+        marks.pullFailed(key(1), .unreachable, origin: "b", now: at(0))
+        #expect(marks.standing(key(1), origin: "b", now: at(1_000)) == .probe(.unreachable))
+    }
 }

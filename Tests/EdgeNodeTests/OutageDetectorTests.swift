@@ -81,6 +81,22 @@ private func key(_ number: Int) -> Digest128 { Digest128(high: 1, low: UInt64(nu
         #expect(!Self.isDown(detector, at: 5_000))
     }
 
+    @Test func `an origin that was configured anew has no outage`() {
+        let detector = OutageDetector()
+        Self.fail(detector, 1, connecting: true, at: 0)
+        detector.forget("other")
+        #expect(Self.isDown(detector, at: 0))
+        detector.forget("main")
+        #expect(!Self.isDown(detector, at: 0))
+    }
+
+    @Test func `a pull that was not tried begins an outage, and lengthens no back-off`() {
+        let detector = OutageDetector()
+        for time in [0, 500, 999] as [Int64] { detector.pullRefused("main", now: at(time)) }
+        #expect(detector.standing("main", now: at(999)) == .backingOff(.unreachable))
+        #expect(detector.standing("main", now: at(1_000)) == .probe(.unreachable))
+    }
+
     @Test func `an outage is its origin's alone`() {
         let detector = OutageDetector()
         Self.fail(detector, 1, connecting: true, at: 0)

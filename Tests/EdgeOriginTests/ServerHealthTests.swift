@@ -4,71 +4,189 @@ import Testing
 
 private func at(_ milliseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: 0) + milliseconds }
 
+/// Refusing: a server that is out gets no pull. Only failures to connect and the node's own checks begin that, and only
+/// a check ends it.
 struct ServerHealthTests {
-    private func expect(
-        _ health: inout ServerHealth, admits expected: Bool, at milliseconds: Int64,
-        sourceLocation: SourceLocation = #_sourceLocation
+    private static let rules = OriginConfiguration.Health(path: "/healthz")
+    private static let well = ServerHealth.CheckOutcome.answered(isWell: true)
+
+    private func fail(
+        _ health: inout ServerHealth, _ count: Int, keys: UInt64 = 1, connecting: Bool, at time: Int64 = 0
     ) {
-        let admits = health.admits(now: at(milliseconds))
-        #expect(admits == expected, sourceLocation: sourceLocation)
-    }
-
-    private func opened() -> ServerHealth {
-        var health = ServerHealth()
-        for _ in 0..<ServerHealth.connectFailuresToOpen { health.failed(now: at(0), connecting: true) }
-        return health
-    }
-
-    @Test func `one failure does not take a server out, three in a row do`() {
-        var health = ServerHealth()
-        health.failed(now: at(0), connecting: true)
-        health.failed(now: at(0), connecting: true)
-        expect(&health, admits: true, at: 0)
-        health.succeeded()
-        health.failed(now: at(0), connecting: true)
-        health.failed(now: at(0), connecting: true)
-        expect(&health, admits: true, at: 0)
-        health.failed(now: at(0), connecting: true)
-        expect(&health, admits: false, at: 999)
-    }
-
-    @Test func `after the back-off one pull is let through and no second one`() {
-        var health = opened()
-        expect(&health, admits: false, at: 999)
-        expect(&health, admits: true, at: 1_000)
-        #expect(health.state == .halfOpen)
-        expect(&health, admits: false, at: 1_000)
-        health.succeeded()
-        #expect(health.state == .healthy)
-    }
-
-    @Test func `the back-off doubles to its bound`() {
-        var health = opened()
-        var now: Int64 = 0
-        for expected in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] as [Int64] {
-            expect(&health, admits: false, at: now + expected - 1)
-            now += expected
-            expect(&health, admits: true, at: now)
-            health.failed(now: at(now), connecting: true)
+        for number in 0..<count {
+            health.failed(key: UInt64(number) % keys, connecting: connecting, now: at(time))
         }
     }
 
-    @Test func `a probe that was given up leaves the way open for another`() {
-        var health = opened()
-        expect(&health, admits: true, at: 1_000)
-        health.undecided(now: at(1_000))
-        expect(&health, admits: true, at: 1_000)
+    private func out() -> ServerHealth {
+        var health = ServerHealth()
+        fail(&health, ServerHealth.connectFailuresToGoOut, connecting: true)
+        return health
     }
 
-    @Test func `active checks take a server out and back in`() {
-        let rules = OriginConfiguration.Health(path: "/healthz")
+    @Test func `one failure to connect does not take a server out, three in a row do`() {
         var health = ServerHealth()
-        for _ in 0..<rules.unhealthyAfter { health.checked(isWell: false, rules: rules, now: at(0)) }
-        expect(&health, admits: false, at: 0)
-        health.checked(isWell: true, rules: rules, now: at(10))
-        expect(&health, admits: false, at: 10)
-        health.checked(isWell: true, rules: rules, now: at(20))
-        expect(&health, admits: true, at: 20)
+        fail(&health, 2, connecting: true)
+        #expect(!health.isOut)
+        health.answered(now: at(0))
+        fail(&health, 2, connecting: true)
+        #expect(!health.isOut)
+        fail(&health, 1, connecting: true)
+        #expect(health.isOut)
+    }
+
+    @Test func `failures after connecting never take a server out by themselves`() {
+        var health = ServerHealth()
+        fail(&health, 1_000, keys: 1_000, connecting: false)
+        #expect(!health.isOut)
+    }
+
+    @Test func `what clients get does not bring a server back, a check that is answered does`() {
+        var health = out()
+        health.answered(now: at(10))
+        #expect(health.isOut)
+        health.checkBegan(now: at(1_000))
+        health.checked(.answered(isWell: false), rules: nil, now: at(1_001))
+        #expect(!health.isOut)
+        #expect(health.checkDue(nil) == nil)
+    }
+
+    @Test(arguments: [ServerHealth.CheckOutcome.unconnected, .unanswered])
+    func `checks come by a back-off that doubles to its bound`(outcome: ServerHealth.CheckOutcome) {
+        var health = out()
+        var now: Int64 = 0
+        for expected in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] as [Int64] {
+            now += expected
+            #expect(health.checkDue(nil) == at(now))
+            health.checkBegan(now: at(now))
+            #expect(health.checkDue(nil) == nil)
+            health.checked(outcome, rules: nil, now: at(now))
+        }
+    }
+
+    @Test func `nothing is checked while nothing failed`() {
+        var health = ServerHealth()
+        #expect(health.checkDue(nil) == nil)
+        fail(&health, 1, connecting: false)
+        #expect(health.checkDue(nil) == at(1_000))
+        health.answered(now: at(10))
+        #expect(health.checkDue(nil) == nil)
+    }
+
+    @Test func `ten keys that fail have the server checked at once, and at most once a second`() {
+        var health = ServerHealth()
+        fail(&health, 100, keys: 9, connecting: false, at: 5)
+        #expect(health.checkDue(nil) == at(1_005))
+        fail(&health, 10, keys: 10, connecting: false, at: 6)
+        #expect(health.checkDue(nil) == at(6))
+        health.checkBegan(now: at(6))
+        health.checked(Self.well, rules: nil, now: at(7))
+        #expect(!health.isOut)
+        fail(&health, 10, keys: 10, connecting: false, at: 8)
+        #expect(health.checkDue(nil) == at(1_006))
+    }
+
+    @Test func `a check without an answer takes a server out where ten keys failed, and not where one did`() {
+        for (keys, isOut) in [(1, false), (9, false), (10, true)] as [(UInt64, Bool)] {
+            var health = ServerHealth()
+            fail(&health, 20, keys: keys, connecting: false)
+            health.checkBegan(now: at(0))
+            health.checked(.unanswered, rules: nil, now: at(1))
+            #expect(health.isOut == isOut)
+        }
+    }
+
+    @Test func `a check that cannot connect takes a server out where anything failed`() {
+        var health = ServerHealth()
+        fail(&health, 1, connecting: false)
+        health.checkBegan(now: at(1_000))
+        health.checked(.unconnected, rules: nil, now: at(1_000))
+        #expect(health.isOut)
+    }
+
+    @Test func `a check that fails says nothing once a pull was answered`() {
+        var health = ServerHealth()
+        fail(&health, 10, keys: 10, connecting: false)
+        health.checkBegan(now: at(0))
+        health.answered(now: at(1))
+        health.checked(.unconnected, rules: nil, now: at(2))
+        #expect(!health.isOut)
+    }
+
+    // MARK: The configured check
+
+    @Test func `configured checks take a server out and back in by their own numbers`() {
+        var health = ServerHealth()
+        for number in 1...3 {
+            #expect(!health.isOut)
+            health.checkBegan(now: at(Int64(number) * 2_000))
+            health.checked(.unanswered, rules: Self.rules, now: at(Int64(number) * 2_000))
+        }
+        #expect(health.isOut)
+        health.checked(Self.well, rules: Self.rules, now: at(7_000))
+        #expect(health.isOut)
+        health.checked(Self.well, rules: Self.rules, now: at(8_000))
+        #expect(!health.isOut)
+    }
+
+    @Test func `an answer of the wrong status is a failed configured check`() {
+        var health = ServerHealth()
+        for _ in 0..<3 { health.checked(.answered(isWell: false), rules: Self.rules, now: at(0)) }
+        #expect(health.isOut)
+    }
+
+    @Test func `configured checks go on while all is well, whatever clients get`() {
+        var health = ServerHealth()
+        #expect(health.checkDue(Self.rules) == at(0))
+        health.checkBegan(now: at(5))
+        health.checked(Self.well, rules: Self.rules, now: at(6))
+        health.answered(now: at(7))
+        #expect(health.checkDue(Self.rules) == at(2_005))
+    }
+
+    @Test func `a server that is out is not left waiting for a long interval`() {
+        var rules = Self.rules
+        rules.intervalMilliseconds = 60_000
+        var health = ServerHealth()
+        health.checkBegan(now: at(0))
+        health.checked(Self.well, rules: rules, now: at(0))
+        fail(&health, 3, connecting: true, at: 10)
+        #expect(health.checkDue(rules) == at(1_010))
+    }
+
+    // MARK: Set aside
+
+    @Test func `a server whose pulls another one answers is set aside for a back-off that doubles`() {
+        var health = ServerHealth()
+        for _ in 0..<2 {
+            fail(&health, 1, connecting: false)
+            health.wasAnsweredElsewhere(now: at(0))
+        }
+        #expect(!health.isSetAside(now: at(0)))
+        fail(&health, 1, connecting: false)
+        health.wasAnsweredElsewhere(now: at(0))
+        #expect(health.isSetAside(now: at(999)))
+        #expect(!health.isSetAside(now: at(1_000)))
+        #expect(!health.isOut)
+        fail(&health, 1, connecting: false, at: 1_000)
+        health.wasAnsweredElsewhere(now: at(1_000))
+        #expect(health.isSetAside(now: at(2_999)))
+        health.answered(now: at(3_000))
+        fail(&health, 1, connecting: false, at: 3_000)
+        health.wasAnsweredElsewhere(now: at(3_000))
+        #expect(!health.isSetAside(now: at(3_000)))
+    }
+
+    @Test func `ten failures set a server aside while another one answers, and not otherwise`() {
+        for (answered, isSetAside) in [(nil, false), (at(4), false), (at(5), true)]
+            as [(MonotonicTime?, Bool)]
+        {
+            var health = ServerHealth()
+            for number in 0..<10 as Range<UInt64> {
+                health.failed(key: number, connecting: false, othersAnswered: answered, now: at(5))
+            }
+            #expect(health.isSetAside(now: at(6)) == isSetAside)
+        }
     }
 }
 
@@ -100,19 +218,5 @@ struct PullQueueTests {
         var left = 0
         while queue.next() != nil { left += 1 }
         #expect(left == PullQueue<Int>.capacity / 2 + 1)
-    }
-
-    @Test func `failures after connecting take a server out only when they are many`() {
-        var health = ServerHealth()
-        for _ in 1..<ServerHealth.failuresToOpen { health.failed(now: at(0), connecting: false) }
-        #expect(health.state == .healthy)
-        health.failed(now: at(0), connecting: false)
-        let isAdmitted = health.admits(now: at(1))
-        #expect(!isAdmitted)
-        health = ServerHealth()
-        for _ in 1..<ServerHealth.failuresToOpen { health.failed(now: at(0), connecting: false) }
-        health.succeeded()
-        health.failed(now: at(0), connecting: false)
-        #expect(health.state == .healthy)
     }
 }

@@ -19,22 +19,29 @@ public final class ScriptedServer: Sendable {
     }
 
     public let port: Int
+    private let address: String
     /// Holds the port while nothing listens on it.
     private let reservation: Int32
     private let state = Watched(State())
     private let script: Watched<Script>
     private let readsBodies: Bool
 
-    /// - Parameter readsBodies: whether a request's content is read before its script runs.
-    public init(readsBodies: Bool = true, _ script: @escaping Script) throws {
+    /// - Parameters:
+    ///   - address: one of the loopback's.
+    ///   - port: that of a server at another address; 0: any that is free.
+    ///   - readsBodies: whether a request's content is read before its script runs.
+    public init(
+        address: String = "127.0.0.1", port: Int = 0, readsBodies: Bool = true, _ script: @escaping Script
+    ) throws {
+        self.address = address
         self.readsBodies = readsBodies
         self.script = Watched(script)
-        (reservation, port) = try Self.bind(port: 0)
+        (reservation, self.port) = try Self.bind(address, port: port)
         try listen()
     }
 
     /// The base URL of the server.
-    public var url: String { "http://127.0.0.1:\(port)" }
+    public var url: String { "http://\(address):\(port)" }
 
     deinit {
         stop()
@@ -98,11 +105,11 @@ public final class ScriptedServer: Sendable {
         refuseConnections()
     }
 
-    private static func bind(port: Int) throws -> (Int32, Int) {
+    private static func bind(_ text: String, port: Int) throws -> (Int32, Int) {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var on: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-        guard SocketStream.withLoopback(port: port, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
+        guard SocketStream.withLoopback(text, port: port, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
             throw TestFailure("bind: errno \(errno)")
         }
         var address = sockaddr_in()
@@ -114,7 +121,7 @@ public final class ScriptedServer: Sendable {
     }
 
     private func listen() throws {
-        let (descriptor, _) = try Self.bind(port: port)
+        let (descriptor, _) = try Self.bind(address, port: port)
         guard Glibc.listen(descriptor, 512) == 0 else { throw TestFailure("listen: errno \(errno)") }
         state.change { $0.listener = descriptor }
         // The thread holds the parts, not the server, so that a forgotten server still ends.

@@ -198,75 +198,175 @@ import Testing
         }
     }
 
-    /// A server that is out is asked by one pull after its back-off; the others do not wait for what it says.
-    @Test func `the breaker half-opens with one probe`() async throws {
-        let arrived = Watched<[String]>([])
-        let gate = Gate("the probe's answer")
+    // MARK: Who decides
+
+    /// A server that is out is asked by the node alone, and the others do not wait for what it says.
+    @Test func `a server that is out comes back by the node's own check and by no client's request`()
+        async throws
+    {
+        let gate = Gate("the check's answer")
+        let isChecked = Watched(false)
         let first = try ScriptedServer { request in
-            arrived.change { $0.append("first") }
-            return request.number == 0
-                ? [.wait(gate), .response(200, Self.passed, body: "first")]
+            request.method == "HEAD"
+                ? [.reach(isChecked), .wait(gate), .response(200, Self.passed)]
                 : [.response(200, Self.passed, body: "first")]
         }
-        let second = try ScriptedServer { _ in
-            arrived.change { $0.append("second") }
-            return [.response(200, Self.passed, body: "second")]
-        }
+        let second = try Self.server("second")
         first.refuseConnections()
         try await Self.withServers([first, second]) { node in
             for _ in 0..<3 { #expect(try await node.fetch("GET", "/").text == "second") }
             #expect(node.node.pulls.snapshot()[0].health == .unhealthy)
             try first.acceptConnections()
-            let probing = try await Self.sendUntilProbe(node, arrived)
+            try await isChecked.wait(for: "the check") { $0 }
             #expect(node.node.pulls.snapshot()[0].health == .halfOpen)
             for _ in 0..<10 { #expect(try await node.fetch("GET", "/").text == "second") }
-            #expect(first.requestCount == 1)
             gate.open()
-            #expect(try await probing.response().text == "first")
+            try await Self.wait(node, until: .healthy)
             for _ in 0..<3 { #expect(try await node.fetch("GET", "/").text == "first") }
+            #expect(first.requests.map(\.method) == ["HEAD", "GET", "GET", "GET"])
+            #expect(first.requests[0].target == "/")
         }
     }
 
-    @Test func `a probe that fails keeps the server out, and the client gets the other's answer`()
+    @Test(
+        arguments: [
+            (["*.test", "a.test", "b.test"], "a.test"), (["*.test"], nil), (["*"], nil),
+        ] as [([String], String?)])
+    func `the check goes to the first exact host of the origin's first site`(
+        _ hosts: [String], _ host: String?
+    )
         async throws
     {
-        let arrived = Watched<[String]>([])
-        let first = try ScriptedServer { _ in
-            arrived.change { $0.append("first") }
-            return [.reset]
+        let server = try Self.server("first")
+        server.refuseConnections()
+        defer { server.stop() }
+        let node = try await TestNode.start(origin: server.url) {
+            $0.sites[0].hosts = hosts
+            $0.sites.append(SiteConfiguration(hosts: ["other.example"], origin: "main"))
         }
-        let second = try ScriptedServer { _ in
-            arrived.change { $0.append("second") }
-            return [.response(200, Self.passed, body: "second")]
+        #expect(try await node.fetch("GET", "/").status == 502)
+        try server.acceptConnections()
+        let check = try await server.waitForRequests(count: 1)[0]
+        #expect(check.method == "HEAD")
+        #expect(check.fields["Host"] == host ?? "127.0.0.1:\(server.port)")
+        try await node.stop()
+    }
+
+    /// An attacker knows a target that the origin closes without an answer.
+    @Test(arguments: [1, 2])
+    func `requests that the origin does not answer take it out for nobody`(servers count: Int) async throws {
+        let servers = try (0..<count).map { _ in
+            try ScriptedServer { request in
+                request.target.hasPrefix("/kill") ? [.close] : [.response(200, Self.passed, body: "well")]
+            }
         }
-        first.refuseConnections()
-        try await Self.withServers([first, second]) { node in
-            for _ in 0..<3 { #expect(try await node.fetch("GET", "/").text == "second") }
-            try first.acceptConnections()
-            let probing = try await Self.sendUntilProbe(node, arrived)
-            #expect(try await probing.response().text == "second")
-            for _ in 0..<10 { #expect(try await node.fetch("GET", "/").text == "second") }
-            // On a slow machine a second back-off may have passed.
-            #expect(first.requestCount < 4)
-            #expect(node.node.pulls.snapshot()[0].health != .healthy)
+        try await Self.withServers(servers) { node in
+            for number in 0..<40 {
+                #expect(try await node.fetch("GET", "/kill?\(number)").status == 502)
+                // Not one answer while the first thirty came.
+                guard number >= 30 else { continue }
+                let response = try await node.fetch("GET", "/\(number)")
+                #expect(response.status == 200)
+            }
+            // They made the node look for itself.
+            #expect(servers[0].requests.contains { $0.method == "HEAD" })
+            #expect(node.node.pulls.snapshot().allSatisfy { $0.health == .healthy })
         }
     }
 
-    /// Sends requests, one after another, until one reaches the first server; answers the client that sent it.
-    private static func sendUntilProbe(_ node: TestNode, _ arrived: Watched<[String]>) async throws
-        -> RawClient
+    @Test func `ten that time out make the node look, and it refuses what it finds out of order`()
+        async throws
     {
-        let deadline = Deadline.standard
-        while !deadline.isOver {
-            let before = arrived.current.count
-            let client = try node.connect()
-            try await client.send(RawClient.request("GET", "/"))
-            try await arrived.wait(for: "a request at a server") { $0.count > before }
-            if arrived.current.contains("first") { return client }
-            _ = try await client.response()
-            client.close()
-            try await Task.sleep(for: .milliseconds(10))
+        let isWell = Watched(false)
+        let server = try ScriptedServer { _ in
+            isWell.current ? [.response(200, Self.passed, body: "well")] : [.hang]
         }
-        throw TestFailure("no request ever reached the server that was out")
+        try await Self.withServers([server], configure: { $0.firstByteTimeoutMilliseconds = 100 }) { node in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<12 {
+                    group.addTask {
+                        let response = try await node.fetch("GET", "/\(number)")
+                        #expect(response.status == 504)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            try await Self.wait(node, until: .unhealthy)
+            #expect(Self.pulls(server).count == 13)
+            let refused = try await node.fetch("GET", "/more")
+            #expect(refused.proxyStatus?.contains("destination_unavailable") == true)
+            isWell.change { $0 = true }
+            try await Self.wait(node, until: .healthy)
+            #expect(try await node.fetch("GET", "/more").text == "well")
+        }
+    }
+
+    @Test func `a server that fails what another one answers gets nothing new for a while`() async throws {
+        let first = try ScriptedServer { $0.method == "HEAD" ? [.response(200)] : [.close] }
+        let second = try Self.server("second")
+        try await Self.withServers([first, second]) { node in
+            let backOff = Deadline(milliseconds: 900)
+            for number in 0..<12 {
+                let response = try await node.fetch("GET", "/\(number)")
+                #expect(response.text == "second")
+            }
+            let asked = first.requests.map(\.method).count { $0 == "GET" }
+            #expect(asked >= 3)
+            if !backOff.isOver { #expect(asked == 3) }
+            #expect(node.node.pulls.snapshot()[0].health == .healthy)
+        }
+    }
+
+    // MARK: Waiting for the check
+
+    @Test func `after an outage requests wait for the check that is under way`() async throws {
+        let gate = Gate("the check's answer")
+        let isChecked = Watched(false)
+        let server = try ScriptedServer { request in
+            request.method == "HEAD"
+                ? [.reach(isChecked), .wait(gate), .response(200, Self.passed)]
+                : [.response(200, Self.passed, body: "well")]
+        }
+        server.refuseConnections()
+        let configure: (inout OriginConfiguration) -> Void = { $0.connectTimeoutMilliseconds = 60_000 }
+        try await Self.withServers([server], configure: configure) { node in
+            for number in 0..<3 { #expect(try await node.fetch("GET", "/\(number)").status == 502) }
+            #expect(try await node.fetch("GET", "/refused").status == 502)
+            try server.acceptConnections()
+            try await isChecked.wait(for: "the check") { $0 }
+            let clients = try (0..<20).map { _ in try node.connect() }
+            for (number, client) in clients.enumerated() {
+                try await client.send(RawClient.request(number % 2 == 0 ? "GET" : "DELETE", "/\(number)"))
+            }
+            gate.open()
+            for client in clients { #expect(try await client.response().text == "well") }
+        }
+    }
+
+    @Test func `they wait for no longer than connecting may take`() async throws {
+        let isChecked = Watched(false)
+        let server = try ScriptedServer { _ in [.reach(isChecked), .hang] }
+        server.refuseConnections()
+        try await Self.withServers([server], configure: { $0.connectTimeoutMilliseconds = 150 }) { node in
+            for number in 0..<3 { #expect(try await node.fetch("GET", "/\(number)").status == 502) }
+            try server.acceptConnections()
+            try await isChecked.wait(for: "the check") { $0 }
+            let response = try await node.fetch("GET", "/r")
+            #expect(response.status == 502)
+            #expect(response.proxyStatus?.contains("destination_unavailable") == true)
+        }
+    }
+
+    @Test func `a reload has what is out checked at once`() async throws {
+        let server = try Self.server("well")
+        server.refuseConnections()
+        try await Self.withServers([server]) { node in
+            // Two checks failed, so the next is seconds away.
+            for number in 0..<3 { #expect(try await node.fetch("GET", "/\(number)").status == 502) }
+            try server.acceptConnections()
+            node.node.reload(node.node.configuration)
+            let response = try await node.fetch("GET", "/r")
+            #expect(response.text == "well")
+        }
     }
 }

@@ -232,7 +232,9 @@ struct Account {
                 "the last responses of this key could not be shared: for up to 120 s each request has a pull of its own"
             )
         }
-        switch node.marks.standing(request.key, now: request.started, isTrial: true) {
+        switch node.marks.standing(
+            request.key, origin: request.site.originName, now: request.started, isTrial: true)
+        {
         case .unmarked: break
         case .backingOff, .probe: notes.append("the last pull of this key failed")
         }

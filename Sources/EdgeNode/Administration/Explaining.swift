@@ -194,6 +194,7 @@ extension Explanation.Rule {
             ("maxTTL", rule.maxLifetimeMilliseconds != nil), ("query", rule.query != nil),
             ("cookies", rule.cookies != nil), ("response", rule.response != nil),
             ("request", rule.request != nil), ("cache", rule.passes != nil),
+            ("stallTimeout", rule.stallTimeoutMilliseconds != nil),
         ]
         sets = keys.filter(\.1).map(\.0)
     }

@@ -98,7 +98,8 @@ extension Fill {
     private func answeredStale(_ head: ResponseHead, _ now: WallTime) -> Bool {
         guard let stored = plan.stored, let reason = staleInsteadOf(head, stored, now) else { return false }
         node.marks.pullFailed(
-            plan.key, .serverError(status: head.status), now: SystemClock.monotonic())
+            plan.key, .serverError(status: head.status), origin: plan.origin,
+            now: SystemClock.monotonic())
         answer(.stale(stored, reason, forwardStatus: head.status))
         return true
     }
@@ -463,15 +464,7 @@ extension Fill {
         }
         guard let isBeforeHead else { return }
         node.collapser.leave(self)
-        if failure.side == .origin {
-            let monotonic = SystemClock.monotonic()
-            if plan.kind == .cacheable || plan.isHead {
-                let kind: OriginFailure = failure.isUnreachable ? .unreachable : .serverError(status: 502)
-                node.marks.pullFailed(plan.key, kind, now: monotonic)
-            }
-            node.outages.pullFailed(
-                plan.origin, key: plan.key, connecting: failure.isConnectionFailure, now: monotonic)
-        }
+        remember(failure)
         if isBeforeHead, let stored = plan.stored, let reason = staleInsteadOf(failure, stored, now) {
             answer(.stale(stored, reason, forwardStatus: nil))
             return
@@ -486,6 +479,23 @@ extension Fill {
         if reserved > 0 { node.store.releaseFill(bytes: reserved) }
     }
 
+    /// What a failed pull says of its key and its origin.
+    private func remember(_ failure: PullFailure) {
+        // A pull that began before a reload says nothing of what was changed by it.
+        guard failure.side == .origin, plan.configurationNumber == node.configurationNumber else { return }
+        let now = SystemClock.monotonic()
+        guard failure.kind != .unhealthy else {
+            node.outages.pullRefused(plan.origin, now: now)
+            return
+        }
+        if plan.kind == .cacheable || plan.isHead {
+            let kind: OriginFailure = failure.isUnreachable ? .unreachable : .serverError(status: 502)
+            node.marks.pullFailed(plan.key, kind, origin: plan.origin, now: now)
+        }
+        node.outages.pullFailed(
+            plan.origin, key: plan.key, connecting: failure.isConnectionFailure, now: now)
+    }
+
     private func staleInsteadOf(_ failure: PullFailure, _ stored: StoredResponse, _ now: WallTime) -> Reason?
     {
         guard failure.side != .client else { return nil }
@@ -493,6 +503,13 @@ extension Fill {
             return node.mayServeStale(stored, .serverError(status: 502), plan.rules, now: now)
         }
         return node.mayServeStaleUnreached(stored, plan.rules, now: now)
+    }
+
+    /// Whether anybody but one client may get what comes.
+    fileprivate var isShared: Bool {
+        state.withLock { state in
+            state.isKeeping || state.loops.reduce(0) { $0 + $1.readers.count } > 1
+        }
     }
 
     /// Wakes the readers of whatever came since the last time.
@@ -531,4 +548,5 @@ private final class FillAttempt: PullSink {
     func pullFailed(_ failure: PullFailure) { if fill.isCurrent(number) { fill.failed(failure) } }
     func pullUploadWritable() { fill.uploadWritable() }
     func pullSettled() { fill.settled() }
+    var isShared: Bool { fill.isShared }
 }

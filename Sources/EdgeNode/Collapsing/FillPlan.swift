@@ -42,6 +42,8 @@ struct FillPlan: Sendable {
     var mayStorePost: (@Sendable (ResponseHead) -> Bool)?
     /// Which keys a successful unsafe request invalidates.
     var invalidates: (@Sendable (ResponseHead) -> [Digest128])?
+    /// Of the configuration that it was made by.
+    var configurationNumber: UInt64 = 0
 }
 
 /// The head of a fill's response and what the rules make of it.

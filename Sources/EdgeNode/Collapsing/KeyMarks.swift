@@ -13,6 +13,8 @@ final class KeyMarks: Sendable {
         var nextProbe: MonotonicTime
         var backOffMilliseconds: Int64
         var kind: OriginFailure
+        /// Where it was pulled from: what failed there says nothing of another origin.
+        var origin: String
     }
 
     private struct Marks {
@@ -28,6 +30,8 @@ final class KeyMarks: Sendable {
         case backingOff(OriginFailure)
         /// The back-off is over: stale at once, and this request starts the probe behind.
         case probe(OriginFailure)
+
+        var isProbe: Bool { if case .probe = self { true } else { false } }
     }
 
     private let capacity: Int
@@ -88,26 +92,44 @@ final class KeyMarks: Sendable {
 
     /// The standing of `key`; a ``Standing/probe`` is given to one caller and then held for a back-off.
     ///
-    /// - Parameter isTrial: leaves the probe to another.
-    func standing(_ key: Digest128, now: MonotonicTime, isTrial: Bool = false) -> Standing {
+    /// - Parameters:
+    ///   - origin: where it would be pulled from.
+    ///   - isTrial: leaves the probe to another.
+    func standing(
+        _ key: Digest128, origin: String = "", now: MonotonicTime, isTrial: Bool = false
+    ) -> Standing {
         marks.withLock { marks in
-            guard let failure = marks.failures[key] else { return .unmarked }
+            guard let failure = marks.failures[key], failure.origin == origin else { return .unmarked }
             if failure.nextProbe > now { return .backingOff(failure.kind) }
             if !isTrial { marks.failures[key]?.nextProbe = now + failure.backOffMilliseconds }
             return .probe(failure.kind)
         }
     }
 
-    func pullFailed(_ key: Digest128, _ kind: OriginFailure, now: MonotonicTime) {
+    func pullFailed(
+        _ key: Digest128, _ kind: OriginFailure, origin: String = "", now: MonotonicTime
+    ) {
         marks.withLock { marks in
-            let before = marks.failures[key]?.backOffMilliseconds
+            let known = marks.failures[key].flatMap { $0.origin == origin ? $0 : nil }
+            let before = known?.backOffMilliseconds
             let backOff =
                 before.map { min($0 * 2, Self.lastBackOffMilliseconds) } ?? Self.firstBackOffMilliseconds
-            if before == nil, marks.failures.count >= capacity, let victim = marks.failures.keys.first {
+            if marks.failures[key] == nil, marks.failures.count >= capacity,
+                let victim = marks.failures.keys.first
+            {
                 marks.failures[victim] = nil
             }
             marks.failures[key] = Failure(
-                nextProbe: now + backOff, backOffMilliseconds: backOff, kind: kind)
+                nextProbe: now + backOff, backOffMilliseconds: backOff, kind: kind, origin: origin)
+        }
+    }
+
+    /// The origin is another one now.
+    func forgetFailures(of origin: String) {
+        marks.withLock { marks in
+            if !marks.failures.isEmpty {
+                marks.failures = marks.failures.filter { $0.value.origin != origin }
+            }
         }
     }
 

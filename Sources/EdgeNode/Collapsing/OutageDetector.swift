@@ -12,6 +12,12 @@ final class OutageDetector: Sendable {
         var isDown = false
         var nextProbe = MonotonicTime(nanoseconds: 0)
         var backOffMilliseconds = KeyMarks.firstBackOffMilliseconds
+
+        mutating func goDown(_ now: MonotonicTime) {
+            isDown = true
+            backOffMilliseconds = KeyMarks.firstBackOffMilliseconds
+            nextProbe = now + backOffMilliseconds
+        }
     }
 
     private let origins = Mutex<[String: OriginState]>([:])
@@ -28,6 +34,19 @@ final class OutageDetector: Sendable {
         }
     }
 
+    /// The origin is another one now.
+    func forget(_ origin: String) { origins.withLock { $0[origin] = nil } }
+
+    /// A pull was not even tried, since no server of the origin can be connected to: it lengthens no back-off.
+    func pullRefused(_ origin: String, now: MonotonicTime) {
+        origins.withLock { origins in
+            var state = origins[origin] ?? OriginState()
+            guard !state.isDown else { return }
+            state.goDown(now)
+            origins[origin] = state
+        }
+    }
+
     func pullFailed(_ origin: String, key: Digest128, connecting: Bool, now: MonotonicTime) {
         origins.withLock { origins in
             var state = origins[origin] ?? OriginState()
@@ -41,11 +60,7 @@ final class OutageDetector: Sendable {
                 state.firstFailure = first
                 let quietSince = max(state.lastSuccess ?? first, first)
                 let broad = state.failedKeys.count >= 10 && now.milliseconds(since: quietSince) >= 2_000
-                if connecting || broad {
-                    state.isDown = true
-                    state.backOffMilliseconds = KeyMarks.firstBackOffMilliseconds
-                    state.nextProbe = now + state.backOffMilliseconds
-                }
+                if connecting || broad { state.goDown(now) }
             }
             origins[origin] = state
         }

@@ -48,6 +48,8 @@ public struct RuleConfiguration: Sendable, Equatable {
     public var setCookie: CachingRules.SetCookie?
     public var response: FieldEdits?
     public var request: FieldEdits?
+    /// The longest pause within a body; nil: the origin's.
+    public var stallTimeoutMilliseconds: Int64?
     /// `cache: pass` (true) or `cache: on` (false).
     public var passes: Bool?
     /// The line in the configuration file, from 1; 0 without a file.

@@ -7,6 +7,8 @@ public final class ResolvedRules: Sendable {
     public let query: QueryRule
     public let requestEdits: PreparedEdits
     public let responseEdits: PreparedEdits
+    /// The longest pause within a body; nil: the origin's.
+    let stallTimeoutMilliseconds: Int64?
     /// Whether there is nothing to edit and the query enters the key as it came.
     public let isPlain: Bool
 
@@ -32,6 +34,7 @@ public final class ResolvedRules: Sendable {
         query = Self.first(rules, \.query) ?? .all
         requestEdits = PreparedEdits(merging: rules.compactMap(\.request))
         responseEdits = PreparedEdits(merging: rules.compactMap(\.response))
+        stallTimeoutMilliseconds = Self.first(rules, \.stallTimeoutMilliseconds)
         isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
     }
 
