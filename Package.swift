@@ -108,7 +108,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "EdgeNodeTests",
-            dependencies: ["EdgeNode", "EdgeOrigin", "EdgePolicy", "EdgeHTTP", "EdgePrimitives"],
+            dependencies: [
+                "EdgeTesting", "EdgeNode", "EdgeOrigin", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "EdgeConfigTests",

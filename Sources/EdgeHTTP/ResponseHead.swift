@@ -2,7 +2,7 @@
 public struct ResponseHead: Sendable {
     /// The status code: three digits, 100 to 999.
     public var status: Int
-    /// The minor version of HTTP/1 that the origin spoke; 2 stands for HTTP/2.
+    /// The minor version of HTTP/1 that the origin spoke.
     public var minorVersion: Int
     /// The reason phrase; may be empty.
     public var reason: [UInt8]

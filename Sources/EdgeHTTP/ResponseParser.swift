@@ -16,6 +16,9 @@ public enum ResponseRefusal: String, Error, Sendable, CaseIterable {
     case tooManyFields = "too many fields"
     case headTooLarge = "header section over the limit"
     case headIncomplete = "header section without its end"
+    case tooManyInterims = "too many interim responses"
+    case trailersTooLarge = "trailer section over the limit"
+    case malformedTrailerEnd = "trailer line without its end"
 }
 
 /// Reads an origin's response head line by line, as strictly as requests are read (RFC 9112 2 to 6).
@@ -31,17 +34,17 @@ public struct ResponseHeadParser: Sendable {
     /// Room for 128 KiB of tags and for all else; libcurl gives up at 300 KiB.
     public static let maxSectionBytes = 192 * 1024
     public static let maxFields = 256
+    /// Interim responses before one final one; their heads together may be as large as one section.
+    public static let maxInterims = 32
 
     private var head: ResponseHead?
     private var sectionBytes = 0
+    private var interims = 0
+    private var interimBytes = 0
     private var contentLength: UInt64?
     private var codingLines = 0
-    private var isHTTP1Only: Bool
 
-    /// - Parameter allowsHTTP2: whether the connection may speak HTTP/2, whose status line libcurl renders.
-    public init(allowsHTTP2: Bool) {
-        isHTTP1Only = !allowsHTTP2
-    }
+    public init() {}
 
     /// Whether a section has begun and its blank line has not come.
     public var isInsideHead: Bool { head != nil }
@@ -71,8 +74,6 @@ public struct ResponseHeadParser: Sendable {
             minor = 1
         } else if version.elementsEqual("1.0".utf8) {
             minor = 0
-        } else if !isHTTP1Only, version.elementsEqual("2".utf8) {
-            minor = 2
         } else {
             return .refused(.versionNotSupported)
         }
@@ -90,22 +91,14 @@ public struct ResponseHeadParser: Sendable {
     }
 
     private mutating func field(_ text: UnsafeBufferPointer<UInt8>) -> Event {
-        if Octet.isWhitespace(text[0]) { return .refused(.foldedLine) }
-        var colon = 0
-        while colon < text.count, Octet.isToken(text[colon]) { colon += 1 }
-        guard colon > 0, colon < text.count, text[colon] == Octet.colon else {
-            return .refused(.malformedFieldName)
-        }
-        var start = colon + 1
-        var end = text.count
-        while start < end, Octet.isWhitespace(text[start]) { start += 1 }
-        while end > start, Octet.isWhitespace(text[end - 1]) { end -= 1 }
-        for index in start..<end where !Octet.isFieldValue(text[index]) {
-            return .refused(text[index] == Octet.cr ? .bareCarriageReturn : .malformedFieldValue)
+        let line: LineText
+        switch LineText.read(text) {
+        case .refused(let refusal): return .refused(refusal)
+        case .line(let read): line = read
         }
         guard (head?.fields.count ?? 0) < Self.maxFields else { return .refused(.tooManyFields) }
-        let value = text[start..<end]
-        switch FieldName.recognise(UnsafeBufferPointer(rebasing: text[0..<colon])) {
+        let value = text[line.value]
+        switch FieldName.recognise(UnsafeBufferPointer(rebasing: text[line.name])) {
         case .contentLength:
             guard let length = Self.length(value) else { return .refused(.malformedLength) }
             if let before = contentLength {
@@ -119,7 +112,7 @@ public struct ResponseHeadParser: Sendable {
             }
         default: break
         }
-        head?.fields.append(name: text[0..<colon], value: value)
+        head?.fields.append(name: text[line.name], value: value)
         return .needMore
     }
 
@@ -134,11 +127,47 @@ public struct ResponseHeadParser: Sendable {
             if contentLength != nil { return .refused(.lengthAndCoding) }
             if finished.minorVersion == 0 { return .refused(.codingInHTTP10) }
         }
+        if finished.isInterim {
+            // Nothing else ends a pull whose origin says for ever that it is about to answer.
+            interims += 1
+            interimBytes += sectionBytes
+            guard interims <= Self.maxInterims, interimBytes <= Self.maxSectionBytes else {
+                return .refused(.tooManyInterims)
+            }
+        }
         head = nil
         sectionBytes = 0
         contentLength = nil
         codingLines = 0
         return .head(finished)
+    }
+}
+
+/// Where name and value stand in one field line without its line end (RFC 9112 5).
+struct LineText {
+    enum Event {
+        case line(LineText)
+        case refused(ResponseRefusal)
+    }
+
+    let name: Range<Int>
+    let value: Range<Int>
+
+    static func read(_ text: UnsafeBufferPointer<UInt8>) -> Event {
+        if let first = text.first, Octet.isWhitespace(first) { return .refused(.foldedLine) }
+        var colon = 0
+        while colon < text.count, Octet.isToken(text[colon]) { colon += 1 }
+        guard colon > 0, colon < text.count, text[colon] == Octet.colon else {
+            return .refused(.malformedFieldName)
+        }
+        var start = colon + 1
+        var end = text.count
+        while start < end, Octet.isWhitespace(text[start]) { start += 1 }
+        while end > start, Octet.isWhitespace(text[end - 1]) { end -= 1 }
+        for index in start..<end where !Octet.isFieldValue(text[index]) {
+            return .refused(text[index] == Octet.cr ? .bareCarriageReturn : .malformedFieldValue)
+        }
+        return .line(LineText(name: 0..<colon, value: start..<end))
     }
 }
 

@@ -16,8 +16,11 @@ enum CurlCallbacks {
         guard let bytes, let user else { return 0 }
         let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
         let total = size * count
-        return transfer.read(body: UnsafeRawBufferPointer(start: bytes, count: total))
-            ? total : Int(CURL_WRITEFUNC_PAUSE)
+        let piece = UnsafeRawBufferPointer(start: bytes, count: total)
+        // Nothing of a body comes before its head is whole, and no line of the head after that; trailers go to the
+        // header callback alone.
+        guard transfer.hasHead else { return transfer.admits(headPiece: piece) ? total : 0 }
+        return transfer.read(body: piece) ? total : Int(CURL_WRITEFUNC_PAUSE)
     }
 
     static let read: rockpool_data_callback = { buffer, size, count, user in
@@ -51,10 +54,9 @@ enum CurlCallbacks {
 
     static let open: rockpool_open_callback = { user, _, address in
         guard let user, let address else { return -1 }
+        let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
         let descriptor = rockpool_open_socket(address)
-        if descriptor >= 0 {
-            Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().socketOpened(descriptor)
-        }
+        if descriptor >= 0, let multi = transfer.multi { multi.loop.socketOpened(descriptor, multi) }
         return descriptor
     }
 
@@ -65,13 +67,14 @@ enum CurlCallbacks {
 
     static let socket: rockpool_socket_callback = { _, descriptor, what, user, _ in
         guard let user else { return 0 }
-        Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().watch(descriptor, what)
+        let multi = Unmanaged<OriginMulti>.fromOpaque(user).takeUnretainedValue()
+        multi.loop.watch(descriptor, what, multi)
         return 0
     }
 
     static let timer: rockpool_timer_callback = { _, milliseconds, user in
         guard let user else { return 0 }
-        Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().setTimer(milliseconds)
+        Unmanaged<OriginMulti>.fromOpaque(user).takeUnretainedValue().setTimer(milliseconds)
         return 0
     }
 }

@@ -11,6 +11,14 @@ final class EasyHandles {
     private var generation = 0
     private let loop: UnsafeMutableRawPointer
 
+    /// Whether libcurl is to show each head line to the write callback before it stores it:
+    /// ``PullTransfer/admits(headPiece:)`` says why. Later libcurls have no need of it, and some of them would show
+    /// trailers there as well.
+    private static let showsHeadLines: Bool = {
+        guard let version = curl_version_info(CURLVERSION_FIRST) else { return true }
+        return version.pointee.version_num < 0x080100
+    }()
+
     init(loop: UnsafeMutableRawPointer) {
         self.loop = loop
     }
@@ -37,6 +45,7 @@ final class EasyHandles {
         let user = Unmanaged.passUnretained(transfer).toOpaque()
         for option in [
             CURLOPT_PRIVATE, CURLOPT_HEADERDATA, CURLOPT_WRITEDATA, CURLOPT_READDATA, CURLOPT_PREREQDATA,
+            CURLOPT_OPENSOCKETDATA,
         ] {
             _ = rockpool_setopt_pointer(easy, option, user)
         }
@@ -84,8 +93,10 @@ final class EasyHandles {
         _ = rockpool_setopt_long(easy, CURLOPT_TCP_NODELAY, 1)
         // libcurl takes this buffer and one byte anew for every pull: as large as a block that is used again.
         _ = rockpool_setopt_long(easy, CURLOPT_BUFFERSIZE, CurlMemory.largestBlockBytes - 1)
-        let version = endpoint.isTLS ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1
-        _ = rockpool_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(version))
+        // Not HTTP/2: before libcurl 8.1.0 one paused transfer stops all others of its connection.
+        _ = rockpool_setopt_long(easy, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        _ = rockpool_setopt_long(easy, CURLOPT_MAXAGE_CONN, origin.idleConnectionSeconds)
+        _ = rockpool_setopt_long(easy, CURLOPT_HEADER, Self.showsHeadLines ? 1 : 0)
         if let connectTo = endpoint.connectTo {
             // libcurl keeps the list by reference: one for all handles of the endpoint, as long as these live.
             let list = connectLists[connectTo] ?? curl_slist_append(nil, connectTo)
@@ -103,7 +114,6 @@ final class EasyHandles {
         _ = rockpool_setopt_prereq(easy, CurlCallbacks.prereq)
         _ = rockpool_setopt_open(easy, CurlCallbacks.open)
         _ = rockpool_setopt_close(easy, CurlCallbacks.close)
-        _ = rockpool_setopt_pointer(easy, CURLOPT_OPENSOCKETDATA, loop)
         _ = rockpool_setopt_pointer(easy, CURLOPT_CLOSESOCKETDATA, loop)
     }
 

@@ -52,7 +52,10 @@ public struct OriginConfiguration: Sendable, Equatable {
     public var stallTimeoutMilliseconds = defaultStallMilliseconds
     /// The whole pull; 0: no limit.
     public var fetchTimeoutMilliseconds: Int64 = 0
+    /// Connections to all its servers together, used and idle.
     public var maxConnections = 64
+    /// How long a connection may lie idle before it is closed.
+    public var idleConnectionSeconds = 60
     public var health: Health?
 
     public init(urls: [String]) { self.urls = urls }

@@ -4,12 +4,11 @@ import Synchronization
 
 /// The caller's end of a pull; any thread may use it.
 public final class PullHandle: Sendable {
-    /// Upload bytes that may wait before ``send(_:)`` asks for patience.
+    /// Storage of upload bytes that may wait before ``send(_:)`` asks for patience.
     static let maxUploadBytes = 256 * 1024
 
     struct Upload {
-        var pending: [ByteBuffer] = []
-        var pendingBytes = 0
+        var pending = UploadQueue()
         var isFinished = false
         var isAborted = false
         /// The sender was told to wait.
@@ -48,8 +47,7 @@ public final class PullHandle: Sendable {
         let (hasRoom, wakes) = upload.withLock { upload in
             guard !upload.isAborted else { return (true, false) }
             upload.pending.append(bytes)
-            upload.pendingBytes += bytes.readableBytes
-            upload.isBlocked = upload.pendingBytes > Self.maxUploadBytes
+            upload.isBlocked = upload.pending.storageBytes > Self.maxUploadBytes
             defer { upload.isStarved = false }
             return (!upload.isBlocked, upload.isStarved)
         }
@@ -71,8 +69,7 @@ public final class PullHandle: Sendable {
     public func abortUpload() {
         upload.withLock { upload in
             upload.isAborted = true
-            upload.pending = []
-            upload.pendingBytes = 0
+            upload.pending.removeAll()
         }
         loop.enqueue(.cancel(number))
     }
@@ -88,23 +85,14 @@ public final class PullHandle: Sendable {
     func take(into buffer: UnsafeMutableRawBufferPointer) -> (Take, unblocks: Bool) {
         upload.withLock { upload in
             if upload.isAborted { return (.aborted, false) }
-            guard let first = upload.pending.first else {
+            guard !upload.pending.isEmpty else {
                 if upload.isFinished { return (.finished, false) }
                 upload.isStarved = true
                 return (.starved, false)
             }
-            let count = min(first.readableBytes, buffer.count)
-            first.withUnsafeReadableBytes {
-                buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[0..<count]))
-            }
-            if count == first.readableBytes {
-                upload.pending.removeFirst()
-            } else {
-                upload.pending[0].moveReaderIndex(forwardBy: count)
-            }
-            upload.pendingBytes -= count
+            let count = upload.pending.take(into: buffer)
             upload.isBegun = true
-            let unblocks = upload.isBlocked && upload.pendingBytes <= Self.maxUploadBytes / 2
+            let unblocks = upload.isBlocked && upload.pending.storageBytes <= Self.maxUploadBytes / 2
             if unblocks { upload.isBlocked = false }
             return (.bytes(count), unblocks)
         }

@@ -14,6 +14,7 @@ extension PullLoop {
             }
             for (transfer, failure) in late { end(transfer, .failed(failure)) }
         }
+        sweepConnections(now)
     }
 
     private func overdue(

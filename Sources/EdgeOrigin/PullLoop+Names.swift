@@ -84,7 +84,7 @@ extension PullLoop {
             case .known(let addresses, let number) = names.standing(endpoint.host, now: now)
         else { return }
         transfer.nameNumber = number
-        guard toldNames[endpoint.place] != number else { return }
+        guard transfer.multi?.toldNames[endpoint.place] != number else { return }
         let list = addresses.map { $0.contains(":") ? "[\($0)]" : $0 }.joined(separator: ",")
         transfer.nameList = curl_slist_append(nil, "\(endpoint.place):\(list)")
         _ = rockpool_setopt_list(easy, CURLOPT_RESOLVE, transfer.nameList)
@@ -102,7 +102,7 @@ extension PullLoop {
     func mayGoOut(_ transfer: PullTransfer, address: UnsafePointer<CChar>?, localPort: Int) -> Bool {
         transfer.localPort = localPort
         guard let endpoint = transfer.endpoint, endpoint.address == nil else { return true }
-        if transfer.nameList != nil { toldNames[endpoint.place] = transfer.nameNumber }
+        if transfer.nameList != nil { transfer.multi?.toldNames[endpoint.place] = transfer.nameNumber }
         // A new connection is to where libcurl was told, though that may have changed since.
         guard !transfer.isFresh, let address else { return true }
         return names.addresses(endpoint.host).contains(String(cString: address))

@@ -67,14 +67,16 @@ extension PullLoop {
         transfers[transfer.number] = transfer
         armTick(now)
         guard hasAddress(transfer, now) else { return }
+        let multi = multi(transfer.request.origin)
+        transfer.multi = multi
         guard let settings = transfer.settings, let easy = handles?.prepare(transfer, settings) else {
             end(transfer, .failed(Self.failure(.internalError, .edge, "no handle for the pull")))
             return
         }
-        transfer.reset(allowsHTTP2: transfer.endpoint?.isTLS ?? false, now: now)
+        transfer.reset(now: now)
         transfer.easy = easy
         tellName(transfer, easy, now)
-        curl_multi_add_handle(multi, easy)
+        multi.add(easy, settings.configuration, now: now)
     }
 
     private func armTick(_ now: MonotonicTime) {
@@ -121,7 +123,7 @@ extension PullLoop {
             return
         }
         transfer.easy = nil
-        curl_multi_remove_handle(multi, easy)
+        transfer.multi?.remove(easy)
         forgetName(transfer, easy)
         handles?.release(easy, transfer)
         let port = transfer.localPort

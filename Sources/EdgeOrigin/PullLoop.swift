@@ -4,7 +4,7 @@ import EdgePrimitives
 import Glibc
 import Synchronization
 
-/// The pull thread: one libcurl multi handle on epoll, driven by `curl_multi_socket_action`.
+/// The pull thread: a libcurl multi handle for each origin on one epoll, driven by `curl_multi_socket_action`.
 ///
 /// Other threads speak to it by commands alone. Limits on an origin's connections, deadlines in milliseconds, the
 /// choice of a server and retries are decided here, in front of libcurl.
@@ -41,21 +41,20 @@ final class PullLoop: @unchecked Sendable {
     let resolver: NameResolver
 
     // Below: the pull thread's own.
-    private(set) var multi: UnsafeMutableRawPointer?
+    private var multis: [String: OriginMulti] = [:]
+    /// By descriptor, whose socket it is.
+    private var owners: [OriginMulti?] = []
     private(set) var handles: EasyHandles?
     var transfers: [UInt64: PullTransfer] = [:]
     private var touchedTransfers: [PullTransfer] = []
     /// When the thread last began to work; near enough for what is counted in seconds.
     private(set) var awokenAt = MonotonicTime(nanoseconds: 0)
-    private var curlDeadline: MonotonicTime?
     var nextTick = MonotonicTime(nanoseconds: 0)
     /// When the next check or look-up of a name is due.
     private var nextUpkeep = MonotonicTime(nanoseconds: 0)
     private var isStopping = false
     private(set) var sockets: SocketTable
     var names: OriginNames
-    /// By `host:port`, which answer for the name libcurl has.
-    var toldNames: [String: Int] = [:]
     /// Pulls that wait for the first answer for their server's name.
     var namelessTransfers: [PullTransfer] = []
     /// Local ports of connections to addresses that left their names, with a request under way.
@@ -149,12 +148,7 @@ final class PullLoop: @unchecked Sendable {
 
     private func run() {
         let user = Unmanaged.passUnretained(self).toOpaque()
-        let multi = curl_multi_init()
-        self.multi = multi
         handles = EasyHandles(loop: user)
-        _ = rockpool_multi_socket(multi, CurlCallbacks.socket, user)
-        _ = rockpool_multi_timer(multi, CurlCallbacks.timer, user)
-        _ = rockpool_multi_long(multi, CURLMOPT_MAXCONNECTS, 512)
         rockpool_epoll_watch(epoll, wakeDescriptor, 1, 0)
         followNames()
         var descriptors = [Int32](repeating: 0, count: 64)
@@ -162,17 +156,16 @@ final class PullLoop: @unchecked Sendable {
         while !isStopping {
             let count = rockpool_epoll_wait(epoll, &descriptors, &ready, 64, waitMilliseconds())
             awokenAt = Self.now()
-            var running: Int32 = 0
             for index in 0..<max(0, Int(count)) {
                 if descriptors[index] == wakeDescriptor {
                     var value: UInt64 = 0
                     _ = read(wakeDescriptor, &value, 8)
                 } else if sockets.takesEvent(descriptors[index]) {
-                    curl_multi_socket_action(multi, descriptors[index], ready[index], &running)
+                    owner(descriptors[index])?.act(on: descriptors[index], ready[index])
                 }
             }
             runCommands()
-            runTimer()
+            runTimers()
             collect()
             tick()
             keepUp()
@@ -181,15 +174,17 @@ final class PullLoop: @unchecked Sendable {
         finishAll()
         settle()
         handles = nil
-        curl_multi_cleanup(multi)
+        for multi in multis.values { multi.close() }
+        multis = [:]
     }
 
     private func waitMilliseconds() -> Int32 {
         let now = Self.now()
         var wait: Int64 = 1_000
-        if let curlDeadline { wait = min(wait, max(0, curlDeadline.milliseconds(since: now) + 1)) }
+        for case let deadline? in multis.values.lazy.map(\.deadline) {
+            wait = min(wait, deadline <= now ? 0 : deadline.milliseconds(since: now) + 1)
+        }
         if !transfers.isEmpty { wait = min(wait, max(0, nextTick.milliseconds(since: now) + 1)) }
-        if let curlDeadline, curlDeadline <= now { wait = 0 }
         return Int32(min(wait, max(0, nextUpkeep.milliseconds(since: now) + 1)))
     }
 
@@ -268,24 +263,14 @@ final class PullLoop: @unchecked Sendable {
         }
     }
 
-    private func runTimer() {
-        guard let deadline = curlDeadline, deadline <= Self.now() else { return }
-        curlDeadline = nil
-        var running: Int32 = 0
-        curl_multi_socket_action(multi, curl_socket_t(-1), 0, &running)
+    private func runTimers() {
+        let now = Self.now()
+        for multi in multis.values { multi.runTimer(now) }
     }
 
     private func collect() {
-        var left: Int32 = 0
-        while let message = curl_multi_info_read(multi, &left) {
-            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else {
-                continue
-            }
-            let result = rockpool_message_result(message)
-            var user: UnsafeMutableRawPointer?
-            _ = rockpool_getinfo_pointer(easy, CURLINFO_PRIVATE, &user)
-            guard let user else { continue }
-            finished(Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue(), result)
+        for multi in multis.values where multi.hasNews {
+            while let (transfer, result) = multi.nextEnd() { finished(transfer, result) }
         }
     }
 
@@ -337,21 +322,50 @@ final class PullLoop: @unchecked Sendable {
 
     // MARK: libcurl's sockets and timer
 
-    func watch(_ descriptor: Int32, _ what: Int32) { sockets.watch(descriptor, what) }
-
-    func setTimer(_ milliseconds: Int) {
-        curlDeadline = milliseconds < 0 ? nil : Self.now() + Int64(milliseconds)
+    func watch(_ descriptor: Int32, _ what: Int32, _ multi: OriginMulti) {
+        setOwner(descriptor, multi)
+        sockets.watch(descriptor, what)
     }
 
-    func socketOpened(_ descriptor: Int32) { sockets.opened(descriptor) }
-    func socketClosed(_ descriptor: Int32) { sockets.closed(descriptor) }
+    func socketOpened(_ descriptor: Int32, _ multi: OriginMulti) {
+        setOwner(descriptor, multi)
+        multi.opened(descriptor)
+        sockets.opened(descriptor)
+    }
+
+    func socketClosed(_ descriptor: Int32) {
+        owner(descriptor)?.closed(descriptor)
+        setOwner(descriptor, nil)
+        sockets.closed(descriptor)
+    }
+
+    private func owner(_ descriptor: Int32) -> OriginMulti? {
+        owners.indices.contains(Int(descriptor)) ? owners[Int(descriptor)] : nil
+    }
+
+    private func setOwner(_ descriptor: Int32, _ multi: OriginMulti?) {
+        while owners.count <= Int(descriptor) { owners.append(nil) }
+        owners[Int(descriptor)] = multi
+    }
+
+    func multi(_ origin: String) -> OriginMulti {
+        if let multi = multis[origin] { return multi }
+        let multi = OriginMulti(loop: self)
+        multis[origin] = multi
+        return multi
+    }
+
+    /// Looks after connections that lie idle, and forgets origins that are configured no more.
+    func sweepConnections(_ now: MonotonicTime) {
+        for (name, multi) in multis {
+            multi.sweep(now)
+            guard multi.attached == 0, pools.withLock({ $0[name] == nil }) else { continue }
+            for index in owners.indices where owners[index] === multi { owners[index] = nil }
+            multis[name] = nil
+            multi.close()
+        }
+    }
     func isUnclean(localPort: Int) -> Bool { sockets.isUnclean(localPort: localPort) }
-
-    func noteHTTP2(_ easy: UnsafeMutableRawPointer) {
-        var port = 0
-        _ = rockpool_getinfo_long(easy, CURLINFO_LOCAL_PORT, &port)
-        sockets.noteHTTP2(localPort: port)
-    }
 
     // MARK: The pools
 

@@ -24,6 +24,8 @@ final class PullTransfer: @unchecked Sendable {
     var localPort: Int?
 
     var easy: UnsafeMutableRawPointer?
+    /// Where its handle is, or is about to be.
+    var multi: OriginMulti?
     var list: UnsafeMutablePointer<curl_slist>?
     var isPoolable = false
     /// The server that is asked, and those that were before. Not their numbers: a reload may change these.
@@ -47,7 +49,6 @@ final class PullTransfer: @unchecked Sendable {
     private var parser: ResponseHeadParser
     private(set) var refusal: ResponseRefusal?
     private(set) var hasHead = false
-    private(set) var isHTTP2 = false
     /// Events may be far between.
     private(set) var isEventStream = false
     private(set) var expectedLength: UInt64?
@@ -55,7 +56,9 @@ final class PullTransfer: @unchecked Sendable {
     private(set) var receivedBytes: UInt64 = 0
     private(set) var hasAnyLine = false
     private(set) var hasBody = false
-    private var trailers = FieldSection()
+    private var trailers = TrailerSection()
+    /// libcurl shows a long head line in pieces before it takes it whole: the next one goes on with a line.
+    private var isInsideLine = false
 
     /// When the transfer began on the wire, and when something last moved.
     var started: MonotonicTime
@@ -69,14 +72,15 @@ final class PullTransfer: @unchecked Sendable {
         created = now
         started = now
         lastProgress = now
-        parser = ResponseHeadParser(allowsHTTP2: false)
+        parser = ResponseHeadParser()
     }
 
     /// Makes ready for a first or another attempt; nothing has reached the sink yet.
-    func reset(allowsHTTP2: Bool, now: MonotonicTime) {
-        parser = ResponseHeadParser(allowsHTTP2: allowsHTTP2)
+    func reset(now: MonotonicTime) {
+        parser = ResponseHeadParser()
         refusal = nil
         hasAnyLine = false
+        isInsideLine = false
         socketWasUnclean = false
         started = now
         lastProgress = now
@@ -90,16 +94,29 @@ final class PullTransfer: @unchecked Sendable {
     }
 
     var isInsideHead: Bool { parser.isInsideHead }
-    var isCloseDelimited: Bool { hasBody && expectedLength == nil && !isChunked && !isHTTP2 }
+    var isCloseDelimited: Bool { hasBody && expectedLength == nil && !isChunked }
 
     // MARK: libcurl's callbacks
 
+    /// Looks at a piece of the head before libcurl stores the line that it belongs to; false aborts the transfer.
+    ///
+    /// libcurl before 8.1.0 joins a folded line to the line before it, which for the first field line is one of the
+    /// handle's last transfer, and freed. RFC 9112 5.2 has us refuse such a line or unfold it.
+    func admits(headPiece: UnsafeRawBufferPointer) -> Bool {
+        guard let first = headPiece.first else { return true }
+        let beginsLine = !isInsideLine
+        isInsideLine = headPiece.last != Octet.lf
+        guard beginsLine, Octet.isWhitespace(first) else { return true }
+        hasAnyLine = true
+        refusal = .foldedLine
+        return false
+    }
+
     /// Takes a header line; false aborts the transfer.
     func read(line: UnsafeBufferPointer<UInt8>) -> Bool {
-        lastProgress = handle.loop.awokenAt
         hasAnyLine = true
         touch()
-        if hasHead { return readTrailer(line) }
+        if hasHead { return readTrailers(line) }
         switch parser.read(line: line) {
         case .needMore: return true
         case .refused(let refusal):
@@ -111,8 +128,8 @@ final class PullTransfer: @unchecked Sendable {
                 return true
             }
             hasHead = true
-            isHTTP2 = head.minorVersion == 2
-            if isHTTP2, let easy { handle.loop.noteHTTP2(easy) }
+            // Not with every line: interim heads, or a head that comes byte by byte, are not the answer yet.
+            lastProgress = handle.loop.awokenAt
             isChunked = head.fields.contains(.transferEncoding)
             isEventStream = head.fields.first(.contentType).map(Self.isEventStream) ?? false
             hasBody = !request.isHead && head.status != 204 && head.status != 304
@@ -129,17 +146,10 @@ final class PullTransfer: @unchecked Sendable {
         return Octet.equalIgnoringCase(Octet.trim(essence), "text/event-stream".utf8)
     }
 
-    private func readTrailer(_ line: UnsafeBufferPointer<UInt8>) -> Bool {
-        guard line.count > 2, trailers.count < 64 else { return true }
-        let text = Array(line.prefix(line.count - 2))
-        guard let colon = text.firstIndex(of: Octet.colon), colon > 0,
-            text[..<colon].allSatisfy(Octet.isToken)
-        else {
-            return true
-        }
-        let value = Octet.trim(text[(colon + 1)...])
-        if value.allSatisfy(Octet.isFieldValue) { trailers.append(name: text[..<colon], value: value) }
-        return true
+    private func readTrailers(_ lines: UnsafeBufferPointer<UInt8>) -> Bool {
+        lastProgress = handle.loop.awokenAt
+        refusal = trailers.read(lines: lines)
+        return refusal == nil
     }
 
     /// Takes body bytes; false pauses.
@@ -167,7 +177,7 @@ final class PullTransfer: @unchecked Sendable {
         guard !isOver else { return }
         isOver = true
         touch()
-        if !trailers.isEmpty { sink.pull(trailers: trailers) }
+        if !trailers.fields.isEmpty { sink.pull(trailers: trailers.fields) }
         sink.pullCompleted(isEndProved: !isCloseDelimited || endpoint?.isTLS != true)
     }
 

@@ -16,6 +16,8 @@ struct SocketTable {
         var watched: Interest = []
         /// A connection to an origin, whose end is told; libcurl's inner sockets come and go unseen.
         var isConnection = false
+        /// The local port, once it was asked for.
+        var port: Int?
     }
 
     private let epoll: Int32
@@ -24,7 +26,6 @@ struct SocketTable {
     /// Connections by local port; the port is known once the socket is connected.
     private var unnamed: Set<Int32> = []
     private var byPort: [Int: Set<Int32>] = [:]
-    private var http2: Set<Int32> = []
 
     init(epoll: Int32) { self.epoll = epoll }
 
@@ -75,13 +76,14 @@ struct SocketTable {
 
     /// The connection is about to be closed, which takes it out of epoll as well.
     mutating func closed(_ descriptor: Int32) {
-        entries[makeEntry(descriptor)] = Entry()
-        let port = byPort.first { $0.value.contains(descriptor) }?.key
-        if unnamed.remove(descriptor) == nil, let port {
+        let index = makeEntry(descriptor)
+        if let port = entries[index].port {
             byPort[port]?.remove(descriptor)
             if byPort[port]?.isEmpty == true { byPort[port] = nil }
+        } else {
+            unnamed.remove(descriptor)
         }
-        http2.remove(descriptor)
+        entries[index] = Entry()
     }
 
     /// Whether a connection at that local port has bytes, or an end, that nobody asked for. A connection on its first
@@ -92,14 +94,13 @@ struct SocketTable {
         for descriptor in unnamed where Int(rockpool_local_port(descriptor)) == localPort {
             unnamed.remove(descriptor)
             byPort[localPort, default: []].insert(descriptor)
+            entries[makeEntry(descriptor)].port = localPort
         }
-        return known.contains { !http2.contains($0) && rockpool_has_input($0) != 0 }
+        return known.contains { rockpool_has_input($0) != 0 }
     }
 
     /// The connections that have carried a request, with their local ports.
     var used: [(descriptor: Int32, port: Int)] {
         byPort.flatMap { port, descriptors in descriptors.map { ($0, port) } }
     }
-
-    mutating func noteHTTP2(localPort: Int) { http2.formUnion(byPort[localPort] ?? []) }
 }

@@ -147,7 +147,7 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .draining, .lingering: closeWhenWritten(context)
             case .exchanging:
                 // The client may have sent all it wants to say and still wait for the answers.
-                if let upload, !upload.isOver { close(context) }
+                if let upload, !upload.isWhole(in: input) { close(context) }
             case .closed: break
             }
             return

@@ -3,8 +3,8 @@ import Testing
 
 struct ResponseParserTests {
     /// What comes of a section that arrives line by line.
-    private func parse(_ lines: [String], allowsHTTP2: Bool = false) -> ResponseHeadParser.Event {
-        var parser = ResponseHeadParser(allowsHTTP2: allowsHTTP2)
+    private func parse(_ lines: [String]) -> ResponseHeadParser.Event {
+        var parser = ResponseHeadParser()
         var last = ResponseHeadParser.Event.needMore
         for line in lines {
             last = Array(line.utf8).withUnsafeBufferPointer { parser.read(line: $0) }
@@ -25,7 +25,7 @@ struct ResponseParserTests {
     }
 
     @Test func `an interim head is followed by the final one`() {
-        var parser = ResponseHeadParser(allowsHTTP2: false)
+        var parser = ResponseHeadParser()
         var statuses: [Int] = []
         for line in ["HTTP/1.1 103 Early Hints\r\n", "Link: </a>\r\n", "\r\n", "HTTP/1.1 200 OK\r\n", "\r\n"]
         {
@@ -84,11 +84,35 @@ struct ResponseParserTests {
         }
     }
 
-    @Test func `HTTP 2 status lines are for connections that may speak it`() {
-        guard case .head(let head) = parse(["HTTP/2 200\r\n", "\r\n"], allowsHTTP2: true) else {
-            Issue.record("not read")
-            return
+    /// How many interim heads with these field lines are read before one is refused, and why.
+    private func interims(_ lines: [String], atMost limit: Int) -> (count: Int, refusal: ResponseRefusal?) {
+        var parser = ResponseHeadParser()
+        for count in 0..<limit {
+            for line in ["HTTP/1.1 103 Early Hints\r\n"] + lines + ["\r\n"] {
+                let event = Array(line.utf8).withUnsafeBufferPointer { parser.read(line: $0) }
+                if case .refused(let refusal) = event { return (count, refusal) }
+            }
         }
-        #expect(head.minorVersion == 2)
+        return (limit, nil)
+    }
+
+    @Test func `interim heads are bounded in count and in bytes together`() {
+        let few = interims([], atMost: ResponseHeadParser.maxInterims)
+        #expect(few.refusal == nil)
+        let many = interims([], atMost: 1_000)
+        #expect(many.count == ResponseHeadParser.maxInterims)
+        #expect(many.refusal == .tooManyInterims)
+        let large = interims(["Link: \(String(repeating: "x", count: 16_000))\r\n"], atMost: 1_000)
+        #expect(large.count == 4)
+        #expect(large.refusal == .tooManyInterims)
+    }
+
+    @Test func `interim heads take nothing from what the final one may have`() {
+        var parser = ResponseHeadParser()
+        let long = "A: " + String(repeating: "x", count: 60_000) + "\r\n"
+        for line in ["HTTP/1.1 103 Early Hints\r\n", long, "\r\n", "HTTP/1.1 200 OK\r\n", long] {
+            let event = Array(line.utf8).withUnsafeBufferPointer { parser.read(line: $0) }
+            if case .refused(let refusal) = event { Issue.record("refused: \(refusal)") }
+        }
     }
 }

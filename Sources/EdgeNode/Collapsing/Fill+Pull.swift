@@ -334,8 +334,7 @@ extension Fill {
             if case .answered = state.phase { return true }
             guard let head = state.head, head.hasBody else { return true }
             if state.spool != nil {
-                let isAhead = !state.isKeeping && unread(state) > Self.windowBytes
-                guard !isAhead, !isAheadOfDisk(state) else {
+                guard !isAheadOfReaders(state), !isAheadOfDisk(state) else {
                     state.isPaused = true
                     return false
                 }
@@ -353,11 +352,11 @@ extension Fill {
                 }
                 _ = slab.append(body)
             } else {
-                if !state.isKeeping, unread(state) > Self.windowBytes {
+                if isAheadOfReaders(state) {
                     state.isPaused = true
                     return false
                 }
-                append(body, &state)
+                state.chunks.append(body)
                 if state.isKeeping, !hasRoom(for: state.received + Int64(body.count), &state) {
                     state.isKeeping = false
                     isTooLarge = true
@@ -380,19 +379,6 @@ extension Fill {
         guard node.store.reserveFill(bytes: growth) else { return false }
         state.reservedBytes += growth
         return true
-    }
-
-    private func append(_ body: UnsafeRawBufferPointer, _ state: inout State) {
-        if let last = state.chunks.indices.last, state.isKeeping,
-            state.chunks[last].writableBytes >= body.count
-        {
-            state.chunks[last].writeBytes(body)
-            return
-        }
-        var chunk = ByteBufferAllocator().buffer(
-            capacity: state.isKeeping ? max(body.count, 16_384) : body.count)
-        chunk.writeBytes(body)
-        state.chunks.append(chunk)
     }
 
     fileprivate func received(trailers: FieldSection) {
@@ -452,7 +438,7 @@ extension Fill {
         let length = Int(state.received)
         guard length > 0 else { return .memory(ByteBuffer()) }
         let slab = node.makeSlab(length)
-        for chunk in state.chunks { chunk.withUnsafeReadableBytes { _ = slab.append($0) } }
+        state.chunks.forEach { _ = slab.append($0) }
         return slab.storedBody()
     }
 

@@ -78,11 +78,9 @@ extension Fill {
             let end = spool.blockEnd(after: offset)
             let count = min(rest.count, Int(end - offset))
             guard count > 0 else { break }
-            let isContinued = offset % spool.blockBytes != 0 && !state.chunks.isEmpty
-            if !isContinued {
-                state.chunks.append(ByteBufferAllocator().buffer(capacity: Int(end - offset)))
-            }
-            state.chunks[state.chunks.count - 1].writeBytes(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            state.chunks.append(
+                UnsafeRawBufferPointer(rebasing: rest[..<count]), beginning: offset % spool.blockBytes == 0,
+                capacity: Int(end - offset))
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             offset += Int64(count)
             if offset == end { handOn(&state) }
@@ -96,9 +94,9 @@ extension Fill {
 
     /// Hands the last chunk to the disk, where it is a whole block.
     private func handOn(_ state: inout State) {
-        guard let spool = state.spool, let chunk = state.chunks.last, state.isKeeping else { return }
+        guard let spool = state.spool, state.isKeeping, let chunk = state.chunks.shareLast() else { return }
         let count = Int64(chunk.readableBytes)
-        let start = spool.base + chunkEnd(state) - count
+        let start = spool.base + state.chunks.end - count
         state.spool?.handed += count
         guard start % spool.blockBytes == 0 else { return }
         state.spool?.unwritten += count
@@ -111,10 +109,6 @@ extension Fill {
             state.spool?.unwritten -= count
             state.isKeeping = false
         }
-    }
-
-    private func chunkEnd(_ state: borrowing State) -> Int64 {
-        state.chunks.reduce(state.chunkBase) { $0 + Int64($1.readableBytes) }
     }
 
     /// A block is on disk, or will not be. On the disk's writer thread.
@@ -137,11 +131,8 @@ extension Fill {
     func trimSpooled(_ state: inout State) -> PullHandle? {
         guard let spool = state.spool else { return nil }
         let written = spool.handed - spool.unwritten
-        while let first = state.chunks.first {
-            let end = state.chunkBase + Int64(first.readableBytes)
-            guard end <= written, state.received - end >= spool.tailBytes else { break }
-            state.chunkBase = end
-            state.chunks.removeFirst()
+        while let end = state.chunks.firstEnd, end <= written, state.received - end >= spool.tailBytes {
+            state.chunks.dropFirst()
         }
         guard state.isPaused, spool.unwritten <= spool.aheadBytes / 2 else { return nil }
         state.isPaused = false

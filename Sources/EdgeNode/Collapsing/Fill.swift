@@ -48,9 +48,7 @@ final class Fill: Sendable {
         var slab: BodySlab?
         var spool: Spool?
         var reservedBytes = 0
-        var chunks: [ByteBuffer] = []
-        /// The offset of the first chunk's first byte.
-        var chunkBase: Int64 = 0
+        var chunks = ChunkQueue()
         var received: Int64 = 0
         var trailers: FieldSection?
         var loops: [LoopReaders] = []
@@ -143,7 +141,7 @@ final class Fill: Sendable {
     /// False: the body's beginning is gone already, and this fill cannot serve another reader.
     func attach(_ exchange: Exchange) -> Bool {
         state.withLock { state in
-            guard state.chunkBase == 0 || state.spool != nil else { return false }
+            guard state.chunks.base == 0 || state.spool != nil else { return false }
             let reader = Reader(exchange: exchange, offset: 0)
             if let index = state.loops.firstIndex(where: { $0.loop === exchange.eventLoop }) {
                 state.loops[index].readers.append(reader)
@@ -202,9 +200,9 @@ final class Fill: Sendable {
     func read(_ exchange: Exchange, from offset: Int64, limit: Int) -> Read {
         var resumed: PullHandle?
         let result: Read = state.withLock { state in
-            guard offset >= state.chunkBase else { return state.spool == nil ? .gone : .onDisk }
+            guard offset >= state.chunks.base else { return state.spool == nil ? .gone : .onDisk }
             if offset < state.received {
-                let bytes = slice(state, offset, limit)
+                let bytes = slice(&state, offset, limit)
                 note(&state, exchange, offset + Int64(bytes.readableBytes))
                 resumed = trim(&state)
                 return .bytes(bytes)
@@ -222,23 +220,12 @@ final class Fill: Sendable {
         return result
     }
 
-    private func slice(_ state: borrowing State, _ offset: Int64, _ limit: Int) -> ByteBuffer {
+    private func slice(_ state: inout State, _ offset: Int64, _ limit: Int) -> ByteBuffer {
         if let slab = state.slab {
             let start = Int(offset)
             return slab.slice(start..<min(Int(state.received), start + limit))
         }
-        precondition(offset >= state.chunkBase, "a reader fell behind what is held")
-        var start = state.chunkBase
-        for chunk in state.chunks {
-            let end = start + Int64(chunk.readableBytes)
-            if offset < end {
-                let skip = Int(offset - start)
-                let length = min(limit, chunk.readableBytes - skip)
-                return chunk.getSlice(at: chunk.readerIndex + skip, length: length) ?? ByteBuffer()
-            }
-            start = end
-        }
-        preconditionFailure("received counts bytes that no chunk holds")
+        return state.chunks.read(at: offset, limit: limit)
     }
 
     private func note(_ state: inout State, _ exchange: Exchange, _ offset: Int64) {
@@ -257,10 +244,7 @@ final class Fill: Sendable {
         let offsets = state.loops.flatMap { loop in loop.readers.map { max($0.offset, 0) } }
         var slowest = offsets.min() ?? state.received
         if offsets.count > 1 { slowest = max(slowest, state.received - Self.lagBytes) }
-        while let first = state.chunks.first, state.chunkBase + Int64(first.readableBytes) <= slowest {
-            state.chunkBase += Int64(first.readableBytes)
-            state.chunks.removeFirst()
-        }
+        state.chunks.drop(before: slowest)
         guard state.isPaused, unread(state) <= Self.windowBytes / 2 else { return nil }
         state.isPaused = false
         return state.handle
@@ -268,7 +252,7 @@ final class Fill: Sendable {
 
     /// How far a response that is not kept is ahead of who reads it: of the only reader, or of the fastest.
     func unread(_ state: borrowing State) -> Int64 {
-        var fastest = state.chunkBase
+        var fastest = state.chunks.base
         var count = 0
         for loop in state.loops {
             for reader in loop.readers {
@@ -276,7 +260,14 @@ final class Fill: Sendable {
                 count += 1
             }
         }
-        return state.received - (count > 1 ? fastest : state.chunkBase)
+        return state.received - (count > 1 ? fastest : state.chunks.base)
+    }
+
+    /// Whether the pull is to wait until who reads has read more.
+    func isAheadOfReaders(_ state: borrowing State) -> Bool {
+        // Readers are looked through only where what is held may be too much.
+        guard !state.isKeeping, state.received - state.chunks.base > Self.windowBytes else { return false }
+        return unread(state) > Self.windowBytes
     }
 
     // MARK: Waking

@@ -10,10 +10,11 @@ final class WarmLoop {
     private let multi = curl_multi_init()
     private let urls: [WarmURL]
     private var next = 0
-    private var idle: [WarmTransfer] = []
-    /// By handle; they stay until the run is over.
+    private let node: String
+    private let fields: [String]
+    private let concurrency: Int
+    /// What is under way, by handle.
     private var transfers: [UnsafeMutableRawPointer: WarmTransfer] = [:]
-    private var active = 0
     private var refusals = 0
     private var hasAnswer = false
     private(set) var report: WarmReport
@@ -29,14 +30,12 @@ final class WarmLoop {
     ///   - look: how progress is shown.
     init(list: WarmList, node: String, fields: [String], concurrency: Int, look: WarmProgress.Look) {
         urls = list.urls
+        self.node = node
+        self.fields = fields
+        self.concurrency = concurrency
         report = WarmReport(node: node, list: list)
         progress = WarmProgress(look: look, now: Self.now())
         _ = rockpool_multi_long(multi, CURLMOPT_MAXCONNECTS, concurrency)
-        for _ in 0..<min(concurrency, max(1, list.urls.count)) {
-            guard let transfer = WarmTransfer(node: node, fields: fields) else { continue }
-            transfers[transfer.easy] = transfer
-            idle.append(transfer)
-        }
     }
 
     deinit {
@@ -50,14 +49,14 @@ final class WarmLoop {
         let startedAt = Self.now()
         progress.update(report, now: startedAt)
         start()
-        while active > 0 {
+        while !transfers.isEmpty {
             var running: Int32 = 0
             curl_multi_perform(multi, &running)
             collect()
             progress.update(report, now: Self.now())
             if report.brokenOff != nil { break }
             start()
-            guard active > 0 else { break }
+            guard !transfers.isEmpty else { break }
             var extra = [curl_waitfd(fd: SignalPipe.descriptor, events: Int16(CURL_WAIT_POLLIN), revents: 0)]
             curl_multi_poll(multi, &extra, 1, Self.waitMilliseconds, nil)
             if !SignalPipe.take().isEmpty {
@@ -72,10 +71,11 @@ final class WarmLoop {
     }
 
     private func start() {
-        while next < urls.count, let transfer = idle.popLast() {
-            transfer.prepare(urls[next])
+        while next < urls.count, transfers.count < concurrency,
+            let transfer = WarmTransfer(urls[next], node: node, fields: fields)
+        {
             next += 1
-            active += 1
+            transfers[transfer.easy] = transfer
             curl_multi_add_handle(multi, transfer.easy)
         }
     }
@@ -84,12 +84,10 @@ final class WarmLoop {
         var left: Int32 = 0
         while let message = curl_multi_info_read(multi, &left) {
             guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle,
-                let transfer = transfers[easy], let url = transfer.url
+                let transfer = transfers.removeValue(forKey: easy)
             else { continue }
             let result = rockpool_message_result(message)
             curl_multi_remove_handle(multi, easy)
-            active -= 1
-            idle.append(transfer)
             // Where nobody is at home, the other URLs need not be tried: they stay untried, not failed.
             if isHopeless(result) {
                 isUnreachable = true
@@ -97,7 +95,7 @@ final class WarmLoop {
                     "\(report.node) cannot be reached: \(String(cString: curl_easy_strerror(result)))"
                 return
             }
-            report.add(transfer.outcome(result), url: url.text, bytes: transfer.bodyBytes)
+            report.add(transfer.outcome(result), url: transfer.url.text, bytes: transfer.bodyBytes)
         }
     }
 

@@ -1,6 +1,9 @@
 import CCurl
 
-/// One of the handles that ask the node for a URL after another; bodies are read and dropped.
+/// One request for a URL to the node; its body is read and dropped.
+///
+/// Each has a libcurl handle of its own: before libcurl 8.1.0 a handle that is used again takes a folded header line for
+/// the rest of one of its last answer, which is freed by then. Connections are kept by the multi handle all the same.
 final class WarmTransfer {
     private static let connectMilliseconds = 5_000
     /// A body that gets no byte further in this time has broken off.
@@ -9,19 +12,20 @@ final class WarmTransfer {
     let easy: UnsafeMutableRawPointer
     private let fields: UnsafeMutablePointer<curl_slist>?
     private let place: UnsafeMutablePointer<curl_slist>?
-    private let scheme: Substring
-    private(set) var url: WarmURL?
+    let url: WarmURL
     private(set) var bodyBytes: Int64 = 0
     private var cacheStatus: [String] = []
     private var proxyStatus: [String] = []
 
     /// - Parameters:
+    ///   - url: what to ask for.
     ///   - node: the data listener, `http://127.0.0.1:8080`.
     ///   - fields: request fields, each `Name: value`.
-    init?(node: String, fields: [String]) {
+    init?(_ url: WarmURL, node: String, fields: [String]) {
         guard let easy = curl_easy_init() else { return nil }
         self.easy = easy
-        scheme = node.prefix { $0 != ":" }
+        self.url = url
+        let scheme = node.prefix { $0 != ":" }
         let address = node.dropFirst(scheme.count + 3)
         let hasPort = address.last != "]" && address.contains(":")
         // Whatever host a URL names, the connection goes to the node.
@@ -29,6 +33,7 @@ final class WarmTransfer {
         var list: UnsafeMutablePointer<curl_slist>?
         for field in fields { list = curl_slist_append(list, Self.line(field)) }
         self.fields = list
+        _ = rockpool_setopt_text(easy, CURLOPT_URL, "\(scheme)://\(url.authority)\(url.target)")
         _ = rockpool_setopt_list(easy, CURLOPT_CONNECT_TO, place)
         _ = rockpool_setopt_list(easy, CURLOPT_HTTPHEADER, list)
         _ = rockpool_setopt_text(easy, CURLOPT_USERAGENT, "rockpool-warm/\(Version.number)")
@@ -68,15 +73,6 @@ final class WarmTransfer {
         let parts = field.split(separator: ":", maxSplits: 1)
         let isEmpty = parts.count < 2 || parts[1].allSatisfy { $0 == " " || $0 == "\t" }
         return isEmpty ? parts[0] + ";" : field
-    }
-
-    /// Makes the handle ready for the next URL.
-    func prepare(_ url: WarmURL) {
-        self.url = url
-        bodyBytes = 0
-        cacheStatus = []
-        proxyStatus = []
-        _ = rockpool_setopt_text(easy, CURLOPT_URL, "\(scheme)://\(url.authority)\(url.target)")
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) {
