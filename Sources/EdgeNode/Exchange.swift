@@ -195,7 +195,7 @@ public final class Exchange: @unchecked Sendable {
         case .streaming, .complete, .failed:
             guard let head = view.head else { return }
             staleTimer?.cancel()
-            if !isLeader, !head.isReusable || !(head.secondaryKey?.matches(request.head.fields) ?? true) {
+            if !isLeader, !head.isReusable || request.selecting.fit(of: head) == .none {
                 fill.detach(self)
                 // RFC 9111 4: what may not be reused for this request sends it to a pull of its own.
                 context.continueAlone(self, mayCollapse: head.isReusable)

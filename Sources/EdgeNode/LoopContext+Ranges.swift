@@ -102,7 +102,7 @@ extension LoopContext {
             let own = Fill(plan: plan(exchange, purpose), node: node)
             return own.attach(exchange) ? started(own) : nil
         }
-        let place = node.collapser.join(request.key, request: request.head.fields, hint: nil, ask: ask) {
+        let place = node.collapser.join(request.key, request: request.selecting, hint: nil, ask: ask) {
             Fill(plan: plan(exchange, purpose), node: node)
         }
         switch place {

@@ -154,4 +154,79 @@ import Testing
         #expect(!own.matches(FieldSection([("Accept-Encoding", "other")])))
         #expect(own.matches(FieldSection([("Accept-Encoding", "OWN")])))
     }
+
+    private func fit(
+        of response: [(String, String)], to first: [(String, String)], for later: [(String, String)]
+    ) -> SecondaryKey.Fit {
+        let request = FieldSection(later)
+        return SecondaryKey.fit(
+            of: FieldSection(response),
+            under: SecondaryKey(request: FieldSection(first), response: FieldSection(response)),
+            request: request, hasOrigin: request.contains(.origin))
+    }
+
+    @Test func `what was made without Origin is for requests without, unless it says for whom it is`() {
+        let a = [("Origin", "https://a.test")]
+        let b = [("Origin", "https://b.test")]
+        let open = [("Access-Control-Allow-Origin", "*")]
+        let vary = [("Vary", "Origin")]
+        #expect(fit(of: [], to: [], for: []) == .exact)
+        #expect(fit(of: [], to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: open, to: [], for: a) == .near)
+        #expect(fit(of: [], to: a, for: b) == .exact)
+        #expect(fit(of: [], to: a, for: []) == .near)
+        #expect(fit(of: open, to: a, for: b) == .exact)
+        #expect(fit(of: vary, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary + open, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary, to: a, for: b) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary, to: a, for: a) == .exact)
+        let language = [("Vary", "Accept-Language")]
+        #expect(fit(of: language, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: language, to: a, for: b) == .exact)
+        #expect(fit(of: language, to: a, for: b + [("Accept-Language", "de")]) == SecondaryKey.Fit.none)
+        #expect(fit(of: [("Vary", "*")], to: a, for: a) == SecondaryKey.Fit.none)
+    }
+
+    @Test func `two copies, whatever the Origins`() throws {
+        let language = FieldSection([("Vary", "Foo")])
+        for response in [FieldSection(), language] {
+            let a = try #require(
+                SecondaryKey(request: FieldSection([("Origin", "a"), ("Foo", "1")]), response: response))
+            let b = try #require(
+                SecondaryKey(request: FieldSection([("Foo", "1"), ("Origin", "b")]), response: response))
+            #expect(a == b)
+            #expect(a != SecondaryKey(request: FieldSection([("Foo", "1")]), response: response))
+            let again = try #require(SecondaryKey(request: a.selectingFields, response: response))
+            #expect(again == a)
+            #expect(again.selectionBytes == b.selectionBytes)
+        }
+        #expect(SecondaryKey(request: FieldSection(), response: FieldSection()) == nil)
+    }
+
+    @Test func `a rule says whether what is sent has to be worked out`() throws {
+        func isTouched(_ names: String, _ fields: TouchedFields, nominates: Bool = false) -> Bool {
+            rule(names)?.isTouched(by: fields, nominates: nominates) ?? false
+        }
+        let none = TouchedFields()
+        for name in [
+            "Host", "X-Forwarded-For", "Via", "X-Forwarded-Port", "X-Host", "X-Real-IP", "Range",
+            "If-None-Match", "X_Forwarded_For", "Proxy", "TE", "Foo, Forwarded", "x-amz-a",
+        ] {
+            #expect(isTouched(name, none), "\(name)")
+        }
+        for name in ["Accept-Encoding", "Cookie", "Origin", "Foo", "X-Requested-With, Accept"] {
+            #expect(!isTouched(name, none), "\(name)")
+        }
+        #expect(isTouched("Foo", none, nominates: true))
+        #expect(!isTouched("Accept-Encoding", none, nominates: true))
+        let rules = TouchedFields(
+            cookies: .strip, reserved: [Array("x-a".utf8), Array("accept".utf8)], forwarding: .all)
+        for name in ["Cookie", "X-A", "x_a", "Accept"] { #expect(isTouched(name, rules), "\(name)") }
+        for name in ["Accept-Encoding", "X-B", "Origin"] { #expect(!isTouched(name, rules), "\(name)") }
+        let strict = TouchedFields(cookies: .keep, reserved: [], forwarding: .strict(and: ["Pragma"]))
+        for name in ["Cache-Control", "X-B"] { #expect(isTouched(name, strict), "\(name)") }
+        for name in ["Accept-Encoding", "Origin", "Cookie", "User-Agent", "Pragma"] {
+            #expect(!isTouched(name, strict), "\(name)")
+        }
+    }
 }

@@ -120,9 +120,7 @@ extension Fill {
             var fields = ResponseFields.forStorage(
                 judged.fields, drop: drop, status: judged.status, receivedAt: now)
             if plan.rules.cookies == .strip { fields.remove(.setCookie) }
-            let secondaryKey = VaryRule.parse(head.fields).map {
-                SecondaryKey(rule: $0, request: plan.requestFields, response: head.fields)
-            }
+            let secondaryKey = SecondaryKey(request: plan.requestFields, response: head.fields)
             let reusable: Bool
             switch Reuse.decide(metadata, request: traits, rules: plan.rules, now: now, softPurgedAt: nil) {
             case .fresh, .staleWhileRevalidate: reusable = true

@@ -110,9 +110,9 @@ final class Fill: Sendable {
         abandoned?.cancel()
     }
 
-    /// Whether a request with these fields, which would ask the origin for `ask`, may wait for this fill: its
+    /// Whether a request with these selecting fields, which would ask the origin for `ask`, may wait for this fill: its
     /// response selects them and holds those bytes, as far as is known.
-    func mayServe(_ request: FieldSection, hint: VaryRule?, ask: RangeAsk?) -> Bool {
+    func mayServe(_ request: SelectingFields, hint: VaryRule?, ask: RangeAsk?) -> Bool {
         if let own = plan.ask, !(ask.map(own.covers) ?? false) { return false }
         let (head, isJoinable): (FillHead?, Bool) = state.withLock { state in
             switch state.phase {
@@ -123,9 +123,11 @@ final class Fill: Sendable {
             }
         }
         guard isJoinable, !isOutdated(head) else { return false }
-        if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
+        if let head { return head.isReusable && request.fit(of: head) != .none }
+        // What is validated is what the answer may be.
+        if let stored = plan.stored, request.fit(of: stored) == .none { return false }
         guard let hint else { return true }
-        return SecondaryKey(rule: hint, request: plan.requestFields).matches(request)
+        return request.matches(SecondaryKey(rule: hint, request: plan.requestFields))
     }
 
     /// Whether a purge has come since the pull was planned that may cover what it brings: requests from then on get

@@ -27,7 +27,7 @@ final class RequestCollapser: Sendable {
     /// A fill stores its response before it leaves, so `make`, which runs under the same lock as leaving, can see what
     /// a fill brought that ended between the look-up and this call; it then returns nil.
     func join(
-        _ key: Digest128, request: FieldSection, hint: VaryRule?, ask: RangeAsk?, make: () -> Fill?
+        _ key: Digest128, request: SelectingFields, hint: VaryRule?, ask: RangeAsk?, make: () -> Fill?
     ) -> Place {
         shard(key).fills.withLock { fills in
             if let candidate = fills[key]?.first(where: { $0.mayServe(request, hint: hint, ask: ask) }) {
