@@ -121,7 +121,7 @@ public final class LoopContext {
         writeKey(head, head.fields.bytes[authority], isTLS, rules.query)
         switch memory.lookup(seed.digest(keyText)) {
         case .none: return nil
-        case .single(let stored) where stored.secondaryKey == nil && !head.names.contains(.origin):
+        case .single(let stored) where !head.names.contains(.origin) && stored.secondaryKey == nil:
             return stored
         case .single(let stored): return Self.select(head, from: CollectionOfOne(stored), rules)
         case .variants(let variants): return Self.select(head, from: variants, rules)
@@ -138,18 +138,14 @@ public final class LoopContext {
         guard !hasOrigin || !rules.touched.known.contains(.origin) else { return nil }
         var near: StoredResponse?
         for stored in variants {
-            if let rule = stored.secondaryKey?.rule,
-                rule.isTouched(by: rules.touched, nominates: head.nominatesFields)
-            {
-                return nil
+            if let key = stored.secondaryKey {
+                if key.rule.isTouched(by: rules.touched, nominates: head.nominatesFields) { return nil }
+                guard key.matches(head.fields) else { continue }
+                if key.isExact(withOrigin: hasOrigin) { return stored }
+            } else if !hasOrigin {
+                return stored
             }
-            switch SecondaryKey.fit(
-                of: stored.fields, under: stored.secondaryKey, request: head.fields, hasOrigin: hasOrigin)
-            {
-            case .exact: return stored
-            case .near: near = near ?? stored
-            case .none: continue
-            }
+            if near == nil, !hasOrigin || stored.fields.contains(.accessControlAllowOrigin) { near = stored }
         }
         return near
     }

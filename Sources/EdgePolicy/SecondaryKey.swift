@@ -98,13 +98,16 @@ public struct SecondaryKey: Sendable, Equatable {
     ) -> Fit {
         if let key {
             guard key.matches(request) else { return .none }
-            if key.rule.namesOrigin || key.isWithOrigin == hasOrigin { return .exact }
+            if key.isExact(withOrigin: hasOrigin) { return .exact }
         } else if !hasOrigin {
             return .exact
         }
         // Who sends no Origin makes nothing of what was said to one.
         return !hasOrigin || response.contains(.accessControlAllowOrigin) ? .near : .none
     }
+
+    /// Whether the request of the stored response had an Origin as this one has, or the rule says which it was.
+    public func isExact(withOrigin hasOrigin: Bool) -> Bool { rule.namesOrigin || isWithOrigin == hasOrigin }
 
     /// Whether the fields of `request` select the stored response; never under Vary: *.
     public func matches(_ request: FieldSection) -> Bool {
