@@ -156,6 +156,16 @@ enum ConfigurationSchema {
                 "sites[].purgeFrom", .networks, example: "[10.0.0.0/8, \"2001:db8::/32\"]",
                 "From where a request with the method PURGE purges its URL. From elsewhere, and without this "
                     + "key, it is refused."),
+            SchemaKey(
+                "sites[].clientAddress", .fieldName, example: "X-Real-IP",
+                "A field in which the origin gets the client's address, beside X-Forwarded-For and Forwarded. What "
+                    + "a client sends there never passes."),
+            SchemaKey(
+                "sites[].forward", .forwarding, default: "all",
+                "Which of a client's fields reach the origin on pulls whose answer may be kept. all: every field but "
+                    + "those known to change an answer without standing in its Vary. strict: Accept*, "
+                    + "Access-Control-Request-*, Authorization, Cookie, Origin, Referer and User-Agent. A list: "
+                    + "strict, and those."),
             SchemaKey("sites[].compress", .flag, supported: false, "Whether responses are compressed."),
             SchemaKey(
                 "sites[].stale", .section,

@@ -67,6 +67,38 @@ extension ConfigurationSection {
         names(name, "a list of field names") { FieldText.problem(name: $0) }
     }
 
+    /// The name of one field.
+    func fieldName(_ name: String, problem: (String) -> TextProblem?) -> String? {
+        guard let (text, node) = text(name, "the name of a field") else { return nil }
+        guard let problem = FieldText.problem(name: text) ?? problem(text) else { return text }
+        reading.report(node, problem)
+        return nil
+    }
+
+    func forwarding(_ name: String) -> FieldForwarding? {
+        guard let value = value(name) else { return nil }
+        switch value {
+        case .scalar(let scalar):
+            switch scalar.string {
+            case "all": return .all
+            case "strict": return .strict(and: [])
+            default:
+                let near = NearestName.find(scalar.string, among: ["all", "strict"])
+                reading.report(
+                    value, "\"\(name)\" is \"\(FieldText.escape(scalar.string))\"",
+                    near.map { "did you mean \"\($0)\"?" } ?? "write all, strict or a list of field names")
+                return nil
+            }
+        case .sequence:
+            let listed = names(name, "a list of field names") { FieldText.problem(forwarded: $0) }
+            return .strict(and: listed)
+        case .mapping, .alias:
+            reading.report(
+                value, Self.wrongType("\"\(name)\"", value), "write all, strict or a list of field names")
+            return nil
+        }
+    }
+
     func fieldValue(_ name: String) -> String? {
         guard let (text, node) = text(name, "the value of a field") else { return nil }
         guard let problem = FieldText.problem(value: text, of: name) else { return text }

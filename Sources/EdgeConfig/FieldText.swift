@@ -1,4 +1,5 @@
 import EdgeHTTP
+import EdgePolicy
 
 /// Which fields a configuration may set or remove, and what their values may hold (RFC 9110 5).
 enum FieldText {
@@ -24,6 +25,22 @@ enum FieldText {
             known == .host
             ? "use host of the origin instead" : "remove it: the node frames its messages itself"
         return TextProblem("\(name) may not be edited", cure)
+    }
+
+    /// Whether `name` is that of a field which neither the node nor HTTP has a use for.
+    static func isFree(_ name: String) -> Bool {
+        let plain = ForwardedFields.plain(name.utf8)
+        return plain.withUnsafeBufferPointer { FieldName.recognise($0) } == .other
+            && !plain.starts(with: "x-forwarded-".utf8) && UnkeyedFields.family(of: plain) != .never
+    }
+
+    /// What is wrong with `name` as that of a client's field that is to be passed on; nil: nothing.
+    static func problem(forwarded name: String) -> TextProblem? {
+        if let problem = problem(name: name) { return problem }
+        guard ForwardedFields.canPass(name.utf8) else {
+            return TextProblem("\(name) never passes as a client sends it", "remove it")
+        }
+        return nil
     }
 
     /// What is wrong with `value` as the value of a field; nil: nothing.

@@ -33,7 +33,10 @@ enum SchemaKind: Sendable {
     case networks
     /// Field names to values; with files, a value may be `{ file: path }`.
     case fields(files: Bool)
+    case fieldName
     case fieldNames
+    /// `all`, `strict`, or a list of field names.
+    case forwarding
     case fieldValue
     /// A duration, or a mapping from status codes to durations.
     case lifetimes

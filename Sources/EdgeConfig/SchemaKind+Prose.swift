@@ -23,6 +23,8 @@ extension SchemaKind {
         case .originName: "A name"
         case .networks: "A list of networks"
         case .fields: "Names and values"
+        case .fieldName: "The name of a field"
+        case .forwarding: "all, strict, or a list of names"
         case .fieldNames, .parameterNames: "A list of names"
         case .fieldValue: "The value of a field"
         case .lifetimes: "A duration, or durations by status"
@@ -49,7 +51,17 @@ extension SchemaKind {
         case .glob: .pattern("^[/*?]")
         case .originURLs: .list(of: .pattern(OriginURL.pattern), least: 1)
         case .hosts, .networks: .list(of: .text, least: 1)
+        case .fieldName: .pattern("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
         case .fieldNames, .parameterNames: .list(of: .text, least: 0)
+        case .forwarding:
+            .object([
+                (
+                    "anyOf",
+                    .list([
+                        SchemaKind.choice(["all", "strict"]).jsonSchema, SchemaKind.fieldNames.jsonSchema,
+                    ])
+                )
+            ])
         case .fields(let files):
             .object([("type", .string("object")), ("additionalProperties", Self.fieldValue(files))])
         case .lifetimes: Self.lifetimesSchema

@@ -16,6 +16,13 @@ struct SiteReader {
             if let stale = section.section("stale") { site.stale = self.stale(stale) }
             site.honoursClient = section.flag("honourClient") ?? site.honoursClient
             site.purgeFrom = networks(section)
+            site.clientAddressField = section.fieldName("clientAddress") { name in
+                guard FieldText.isFree(name) else {
+                    return TextProblem("the client's address may not be sent in \(name)", "write X-Real-IP")
+                }
+                return nil
+            }
+            site.forwarding = section.forwarding("forward") ?? site.forwarding
             let rules = section.sections("rules", mayBeEmpty: true) ?? []
             if rules.count > Site.maxRules {
                 reading.report(

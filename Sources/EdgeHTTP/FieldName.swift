@@ -7,6 +7,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case acceptEncoding
     case acceptLanguage
     case acceptRanges
+    case accessControlAllowOrigin
     case age
     case allow
     case altSvc
@@ -51,6 +52,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case retryAfter
     case server
     case setCookie
+    case signatureInput
     case surrogateControl
     case surrogateKey
     case te
@@ -74,6 +76,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .acceptEncoding: "Accept-Encoding"
         case .acceptLanguage: "Accept-Language"
         case .acceptRanges: "Accept-Ranges"
+        case .accessControlAllowOrigin: "Access-Control-Allow-Origin"
         case .age: "Age"
         case .allow: "Allow"
         case .altSvc: "Alt-Svc"
@@ -118,6 +121,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case .retryAfter: "Retry-After"
         case .server: "Server"
         case .setCookie: "Set-Cookie"
+        case .signatureInput: "Signature-Input"
         case .surrogateControl: "Surrogate-Control"
         case .surrogateKey: "Surrogate-Key"
         case .te: "TE"
@@ -196,6 +200,7 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
             if matches(bytes, "accept-encoding") { return .acceptEncoding }
             if matches(bytes, "accept-language") { return .acceptLanguage }
             return .other
+        case (15, 115): return matches(bytes, "signature-input") ? .signatureInput : .other
         case (15, 120): return matches(bytes, "x-forwarded-for") ? .xForwardedFor : .other
         case (16, 99):
             if matches(bytes, "content-encoding") { return .contentEncoding }
@@ -214,6 +219,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
         case (19, 105): return matches(bytes, "if-unmodified-since") ? .ifUnmodifiedSince : .other
         case (19, 112): return matches(bytes, "proxy-authorization") ? .proxyAuthorization : .other
         case (25, 112): return matches(bytes, "proxy-authentication-info") ? .proxyAuthenticationInfo : .other
+        case (27, 97):
+            return matches(bytes, "access-control-allow-origin") ? .accessControlAllowOrigin : .other
         default: return .other
         }
     }

@@ -33,7 +33,8 @@ public struct RequestHead: Sendable {
     public internal(set) var methodRange = 0..<0
     /// The request-target as it came.
     public internal(set) var targetRange = 0..<0
-    /// The path of the target, never empty but for `*` and authority-form.
+    /// The path of the target: `*` for that form, empty for the authority-form, and else never empty. Where a
+    /// target in absolute-form has no path, it is the slash that RFC 9112 3.2.1 has in its place.
     public internal(set) var pathRange = 0..<0
     /// The query without its question mark; nil where the target has none.
     public internal(set) var queryRange: Range<Int>?
@@ -50,6 +51,8 @@ public struct RequestHead: Sendable {
     public internal(set) var names = FieldNameSet()
     /// Whether the target is in absolute-form.
     public internal(set) var isAbsoluteForm = false
+    /// Whether Connection lists more than `close` and `keep-alive`: fields that go no further, perhaps.
+    public internal(set) var nominatesFields = false
 
     public init() {}
 
@@ -65,8 +68,19 @@ public struct RequestHead: Sendable {
     public var query: ArraySlice<UInt8>? { queryRange.map { fields.bytes[$0] } }
     public var authority: ArraySlice<UInt8>? { authorityRange.map { fields.bytes[$0] } }
 
-    /// Path and query: what goes to the origin, and what a cache key holds.
-    public var pathAndQuery: ArraySlice<UInt8> {
-        fields.bytes[pathRange.lowerBound..<(queryRange?.upperBound ?? pathRange.upperBound)]
+    /// Path and query, as a request in origin-form has them (RFC 9112 3.2.1).
+    public var pathAndQuery: [UInt8] {
+        var target = Array(path)
+        if let query {
+            target.append(UInt8(ascii: "?"))
+            target.append(contentsOf: query)
+        }
+        return target
+    }
+
+    /// The octets that the fields take up: their lines, each with its CRLF.
+    public var fieldSectionBytes: Int {
+        guard let first = fields.lines.first, let last = fields.lines.last else { return 0 }
+        return last.valueRange.upperBound - first.nameRange.lowerBound + 2
     }
 }

@@ -115,6 +115,7 @@ struct HeadReader {
         var codingLines = 0
         var connectionClose = false
         var connectionKeepAlive = false
+        var nominatesFields = false
         var expectsContinue = false
         var names = FieldNameSet()
     }
@@ -184,6 +185,7 @@ struct HeadReader {
         head.queryRange = nil
         let range = head.targetRange
         var pathStart = range.lowerBound
+        var schemeSlash = pathStart..<pathStart
         if head.method == .connect {
             guard AuthorityReader.isValid(text, range) else { return .malformedTarget }
             head.authorityRange = range
@@ -197,6 +199,7 @@ struct HeadReader {
             }
             guard let authorityStart = Self.schemeEnd(text, range) else { return .malformedTarget }
             pathStart = authorityStart
+            schemeSlash = (authorityStart - 1)..<authorityStart
             while pathStart < range.upperBound, text[pathStart] != UInt8(ascii: "/"),
                 text[pathStart] != UInt8(ascii: "?")
             { pathStart += 1 }
@@ -206,7 +209,8 @@ struct HeadReader {
         }
         var pathEnd = pathStart
         while pathEnd < range.upperBound, text[pathEnd] != UInt8(ascii: "?") { pathEnd += 1 }
-        head.pathRange = pathStart..<pathEnd
+        // Without a path the last slash of "http://" stands for it: the bytes are not rewritten.
+        head.pathRange = pathStart < pathEnd ? pathStart..<pathEnd : schemeSlash
         if pathEnd < range.upperBound { head.queryRange = (pathEnd + 1)..<range.upperBound }
         return nil
     }
@@ -287,8 +291,13 @@ struct HeadReader {
             noted.coding = value
         case .connection:
             ListReader.forEachToken(text, value) { token in
-                if Self.equal(text, token, "close") { noted.connectionClose = true }
-                if Self.equal(text, token, "keep-alive") { noted.connectionKeepAlive = true }
+                if Self.equal(text, token, "keep-alive") {
+                    noted.connectionKeepAlive = true
+                } else if Self.equal(text, token, "close") {
+                    noted.connectionClose = true
+                } else {
+                    noted.nominatesFields = true
+                }
             }
         case .expect:
             guard Self.equal(text, value, "100-continue") else { return .unknownExpectation }
@@ -313,6 +322,7 @@ struct HeadReader {
             head.framing = .none
         }
         head.names = noted.names
+        head.nominatesFields = noted.nominatesFields
         head.keepAlive = !noted.connectionClose && (head.minorVersion == 1 || noted.connectionKeepAlive)
         head.expectsContinue = noted.expectsContinue && head.minorVersion == 1 && head.framing != .none
         return nil

@@ -197,7 +197,7 @@ public final class Exchange: @unchecked Sendable {
         case .streaming, .complete, .failed:
             guard let head = view.head else { return }
             staleTimer?.cancel()
-            let isSelected = head.secondaryKey?.matches(request.selecting) ?? true
+            let isSelected = request.selecting.fit(of: head) != .none
             let isShared = head.isShared && isSelected && !request.hasCredentials
             if !isLeader, !isShared, !head.isReusable || !isSelected {
                 fill.detach(self)

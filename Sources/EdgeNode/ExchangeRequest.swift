@@ -19,18 +19,50 @@ public struct ClientAddress: Sendable, Equatable {
 }
 
 /// One request with everything that was looked up for it once.
-struct ExchangeRequest {
+struct ExchangeRequest: Sendable {
     let head: RequestHead
     let client: ClientAddress
     let isTLS: Bool
     let site: Site
     let rules: ResolvedRules
     let traits: RequestTraits
+    /// Host and port as they stand in the key: also what the origin gets, whatever their spelling in the request.
+    let authority: [UInt8]
     let key: Digest128
     let keyText: [UInt8]
-    let started: MonotonicTime
-    /// What stored responses and pulls are compared with, for Vary.
+    /// The fields that select a variant.
     let selecting: SelectingFields
+    let started: MonotonicTime
+
+    init(
+        head: RequestHead, client: ClientAddress, isTLS: Bool, site: Site, rules: ResolvedRules,
+        authority: [UInt8], key: Digest128, keyText: [UInt8], nodeID: [UInt8]
+    ) {
+        self.head = head
+        self.client = client
+        self.isTLS = isTLS
+        self.site = site
+        self.rules = rules
+        self.authority = authority
+        self.key = key
+        self.keyText = keyText
+        traits = RequestTraits(
+            head: head, honoursClient: rules.caching.honoursClient,
+            stripsCookies: rules.caching.cookies == .strip)
+        started = SystemClock.monotonic()
+        var context = ForwardContext(
+            nodeID: nodeID, clientAddress: client.text, scheme: isTLS ? "https" : "http", host: authority,
+            isCacheable: true, cookies: rules.caching.cookies, set: rules.requestEdits.set,
+            remove: rules.requestEdits.remove)
+        context.authority = authority
+        context.forwarding = rules.forwarding
+        context.clientAddressField = rules.clientAddressField
+        context.reserved = rules.reservedFields
+        if let query = keyText.firstIndex(of: UInt8(ascii: "?")) {
+            context.noteQuery(keyText[(query + 1)...])
+        }
+        selecting = SelectingFields(head: head, touched: rules.touched, context: context)
+    }
 
     var scheme: StaticString { isTLS ? "https" : "http" }
 
@@ -38,6 +70,22 @@ struct ExchangeRequest {
     var hasCredentials: Bool {
         head.names.contains(.authorization)
             || (head.names.contains(.cookie) && rules.caching.cookies != .strip)
+    }
+
+    /// Path and query of the key: what the origin is asked for where the answer may be kept.
+    var keyTarget: ArraySlice<UInt8> { keyText[((isTLS ? 8 : 7) + authority.count)...] }
+
+    /// Whether the request has so many fields that no answer to it is kept: origins refuse what is much, and each
+    /// has its own limit.
+    var isOversized: Bool { head.fieldSectionBytes > Self.maxKeptFieldBytes }
+
+    private static let maxKeptFieldBytes = 8 * 1024
+
+    /// Whether the request is a HEAD that is asked as its GET would be: what the origin says may be merged into what is
+    /// stored.
+    var isAskedAsGet: Bool {
+        head.method == .head && !isOversized && !Preconditions.mustForward(head.fields)
+            && Node.passReason(self) == nil
     }
 }
 

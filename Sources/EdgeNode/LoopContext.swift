@@ -25,7 +25,8 @@ public final class LoopContext {
 
     /// Fields that keep a request off the plain path: they change what a hit looks like.
     private static let unplain = FieldNameSet(
-        .range, .ifRange, .ifMatch, .ifNoneMatch, .ifModifiedSince, .ifUnmodifiedSince, .cdnLoop, .expect)
+        .range, .ifRange, .ifMatch, .ifNoneMatch, .ifModifiedSince, .ifUnmodifiedSince, .cdnLoop, .expect,
+        .signatureInput)
 
     public init(node: Node, eventLoop: any EventLoop) {
         self.node = node
@@ -107,7 +108,8 @@ public final class LoopContext {
         guard let site = sites.site(forHost: head.fields.bytes[authority]) else { return nil }
         let rules = site.resolve(path: head.path)
         guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
-            rules.caching.cookies != .pass || !head.names.contains(.cookie)
+            rules.caching.cookies != .pass || !head.names.contains(.cookie),
+            !head.names.contains(.authorization) || !RequestSignature.isPresent(in: head)
         else { return nil }
         guard let stored = find(head, authority, isTLS, rules),
             stored.isUntouched(at: stamps.version) || node.isUntouched(stored)
@@ -142,13 +144,34 @@ public final class LoopContext {
         writeKey(head, head.fields.bytes[authority], isTLS, rules.query)
         switch memory.lookup(seed.digest(keyText)) {
         case .none: return nil
-        case .single(let stored):
-            guard let secondary = stored.secondaryKey else { return stored }
-            return secondary.matches(head.fields) ? stored : nil
-        case .variants(let variants):
-            var values = SelectingValues()
-            return variants.first { $0.secondaryKey?.matches(head.fields, &values) ?? true }
+        case .single(let stored) where !head.names.contains(.origin) && stored.secondaryKey == nil:
+            return stored
+        case .single(let stored): return Self.select(head, from: CollectionOfOne(stored), rules)
+        case .variants(let variants): return Self.select(head, from: variants, rules)
         }
+    }
+
+    /// The first of `variants` that fits exactly, or else the first that fits. Nil also where that depends on what is
+    /// sent to the origin, and not on the request as it came.
+    @inline(__always)
+    private static func select(
+        _ head: RequestHead, from variants: some Collection<StoredResponse>, _ rules: ResolvedRules
+    ) -> StoredResponse? {
+        let hasOrigin = head.names.contains(.origin)
+        guard !hasOrigin || !rules.touched.known.contains(.origin) else { return nil }
+        var near: StoredResponse?
+        var values = SelectingValues()
+        for stored in variants {
+            if let key = stored.secondaryKey {
+                if key.rule.isTouched(by: rules.touched, nominates: head.nominatesFields) { return nil }
+                guard key.matches(head.fields, &values) else { continue }
+                if key.isExact(withOrigin: hasOrigin) { return stored }
+            } else if !hasOrigin {
+                return stored
+            }
+            if near == nil, !hasOrigin || stored.fields.contains(.accessControlAllowOrigin) { near = stored }
+        }
+        return near
     }
 
     private func writeKey(
@@ -185,17 +208,14 @@ public final class LoopContext {
         attach: (Exchange) -> Void
     ) {
         followReload()
-        let authority = head.authority ?? []
-        let site = head.authorityRange == nil ? sites.firstSite : sites.site(forHost: authority)
+        let named = head.authority.map { CacheKey.authority($0, scheme: isTLS ? "https" : "http") }
+        let authority = named ?? sites.defaultAuthority
+        let site = named == nil ? sites.siteWithoutHost : sites.site(forHost: authority[...])
         let rules = (site ?? Site.none).resolve(path: head.path)
-        writeKey(head, authority, isTLS, rules.query)
+        writeKey(head, authority[...], isTLS, rules.query)
         let request = ExchangeRequest(
             head: head, client: client, isTLS: isTLS, site: site ?? Site.none, rules: rules,
-            traits: RequestTraits(
-                head: head, honoursClient: rules.caching.honoursClient,
-                stripsCookies: rules.caching.cookies == .strip),
-            key: node.seed.digest(keyText), keyText: keyText, started: SystemClock.monotonic(),
-            selecting: SelectingFields(head.fields))
+            authority: authority, key: node.seed.digest(keyText), keyText: keyText, nodeID: node.nodeID)
         let exchange = Exchange(context: self, delegate: delegate, request: request)
         attach(exchange)
         if site == nil {
@@ -217,9 +237,12 @@ public final class LoopContext {
         exchange.position = stamps.head
         exchange.candidate = nil
         exchange.base = nil
+        let request = exchange.request
+        let keepsNothing = request.isOversized && Node.passReason(request) == nil
         let step = node.nextStep(
-            exchange.request, loaded: exchange.loaded, isPurged: exchange.isPurged, now: wallNow())
-        carryOut(step, for: exchange)
+            request, loaded: exchange.loaded, isPurged: exchange.isPurged, now: wallNow(),
+            isTrial: keepsNothing)
+        carryOut(keepsNothing ? step.withoutKeeping : step, for: exchange)
     }
 
     private func carryOut(_ step: NextStep, for exchange: Exchange) {
@@ -362,30 +385,27 @@ public final class LoopContext {
             plan.pull.waitsForCheck = mustWaitForCheck(candidate, request)
         }
         if !request.head.method.isSafe {
-            let isTLS = request.isTLS
             let seed = node.seed
             let sites = sites
             plan.invalidates = { response in
-                InvalidatedKeys.keys(
-                    request: request.head, isTLS: isTLS, response: response, sites: sites, seed: seed)
+                InvalidatedKeys.keys(request: request, response: response, sites: sites, seed: seed)
             }
         }
         // A POST goes on with all its fields, so only one that had nothing to shape its answer speaks for later GETs.
-        if request.head.method == .post, let authority = request.head.authority,
-            !request.rules.caching.passes, !plan.hasCredentials
+        if request.head.method == .post, !request.rules.caching.passes,
+            !request.head.names.intersects(Self.personal), !ForwardedFields.hasUnkeyed(request.head)
         {
-            let target = (
-                request.scheme, Array(authority), Array(request.head.path),
-                request.head.query.map { Array($0) }
-            )
             plan.mayStorePost = { response in
                 Invalidation.isRepresentationOfTarget(
-                    scheme: target.0, authority: target.1[...], path: target.2[...], query: target.3?[...],
-                    response: response.fields)
+                    scheme: request.scheme, authority: request.authority[...], path: request.head.path,
+                    query: request.head.query, response: response.fields)
             }
         }
         exchange.wait(for: Fill(plan: plan, node: node), isLeader: true)
     }
+
+    /// What was answered to a POST with one of them is this client's.
+    private static let personal = FieldNameSet(.authorization, .cookie, .signatureInput)
 
     func plan(_ exchange: Exchange, _ purpose: PullPurpose, isBehind: Bool = false) -> FillPlan {
         let request = exchange.request
@@ -393,29 +413,16 @@ public final class LoopContext {
         let rules = request.rules
         let isCacheable = purpose != .pass
         let ask = ask(request, purpose)
-        let host = head.authority.map { Array($0) } ?? request.site.defaultHost
-        var context = ForwardContext(
-            nodeID: node.nodeID, clientAddress: request.client.text, scheme: request.scheme, host: host,
-            isCacheable: isCacheable, cookies: rules.caching.cookies, set: rules.requestEdits.set,
-            remove: rules.requestEdits.remove)
         let isHead = head.method == .head && !isBehind
-        context.isHead = isHead
-        var fields = ForwardedFields.rewriteRequest(head: head, context: context)
-        fields.remove(.host)
-        fields.remove(.contentLength)
+        let isForAll = isCacheable || request.isAskedAsGet
+        var fields = isCacheable ? request.selecting.sent : passedFields(request, isForAll)
         countDownMaxForwards(head, &fields)
         var conditional = fields
         let conditions = purpose.conditions
         let isConditional = !conditions.isEmpty
-        context.conditions = conditions + Self.rangeFields(ask, purpose)
-        if !context.conditions.isEmpty {
-            conditional = ForwardedFields.rewriteRequest(head: head, context: context)
-            conditional.remove(.host)
-        }
-        var target = Array(head.pathAndQuery)
-        if target.first != UInt8(ascii: "/"), target != [UInt8(ascii: "*")] {
-            target.insert(UInt8(ascii: "/"), at: 0)
-        }
+        ForwardedFields.add(
+            conditions + Self.rangeFields(ask, purpose), to: &conditional, context: request.selecting.context)
+        let target = isForAll ? Array(request.keyTarget) : head.pathAndQuery
         let body: PullRequest.BodyKind =
             switch head.framing {
             case .none: .none
@@ -424,14 +431,14 @@ public final class LoopContext {
             }
         var pull = PullRequest(
             origin: request.site.originName, method: isBehind ? Array("GET".utf8) : Array(head.methodBytes),
-            isHead: isHead,
-            isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe, target: target, host: host,
-            fields: conditional, body: body, hashKey: request.key.high, client: request.client.identity)
+            isHead: isHead, isIdempotent: head.method.isIdempotent, isSafe: head.method.isSafe,
+            target: target, host: request.authority, fields: conditional, body: body,
+            hashKey: request.key.high, client: request.client.identity)
         pull.stallTimeoutMilliseconds = rules.stallTimeoutMilliseconds
         if let stored = purpose.validated { pull.waitsForCheck = mustWaitForCheck(stored, request) }
         return FillPlan(
             kind: isCacheable ? .cacheable : .pass, key: request.key, keyText: request.keyText,
-            requestFields: head.fields,
+            requestFields: fields,
             traits: isBehind ? RequestTraits(getFrom: request.traits) : request.traits,
             isHead: isHead, rules: rules.caching, origin: request.site.originName,
             position: exchange.position,
@@ -443,6 +450,17 @@ public final class LoopContext {
     /// Who has something stale to show waits for no check of the origin.
     private func mustWaitForCheck(_ stored: StoredResponse, _ request: ExchangeRequest) -> Bool {
         node.mayServeStaleUnreached(stored, request.rules.caching, now: wallNow()) == nil
+    }
+
+    /// The fields of a request that is passed on, without Host and Content-Length.
+    private func passedFields(_ request: ExchangeRequest, _ isForAll: Bool) -> FieldSection {
+        var context = request.selecting.context
+        context.isCacheable = isForAll
+        context.isHead = request.head.method == .head
+        var fields = ForwardedFields.rewriteRequest(head: request.head, context: context)
+        fields.remove(.host)
+        fields.remove(.contentLength)
+        return fields
     }
 
     /// RFC 9110 7.6.2: an intermediary that forwards OPTIONS takes one off Max-Forwards.

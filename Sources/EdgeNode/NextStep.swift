@@ -152,7 +152,7 @@ extension Node {
         .refuse(.init(status: 504, reason: .onlyIfCached, error: .httpRequestError, details: details))
     }
 
-    private static func passReason(_ request: ExchangeRequest) -> (CacheStatus.Forward, Reason)? {
+    static func passReason(_ request: ExchangeRequest) -> (CacheStatus.Forward, Reason)? {
         let head = request.head
         if head.method != .get, head.method != .head { return (.method, .method) }
         if request.rules.caching.passes { return (.bypass, .rulePass) }
@@ -160,6 +160,7 @@ extension Node {
             return (.bypass, .cookiePass)
         }
         if head.framing != .none { return (.bypass, .method) }
+        if RequestSignature.isPresent(in: head) { return (.bypass, .signedFields) }
         return nil
     }
 
@@ -186,7 +187,7 @@ extension Node {
 
     /// The stored response that the request selects: from memory, or else from what was read from disk.
     func select(_ request: ExchangeRequest, loaded: [StoredResponse]?) -> Selection {
-        let fields = request.selecting
+        let selecting = request.selecting
         var selection = Selection()
         switch store.memory.lookup(request.key) {
         case .none: break
@@ -195,20 +196,25 @@ extension Node {
                 selection.isPurged = true
                 break
             }
-            guard let secondary = stored.secondaryKey else { return Selection(stored: stored) }
-            selection.stored = secondary.matches(fields) ? stored : nil
-            selection.hint = secondary.rule
+            selection.stored = selecting.select(from: CollectionOfOne(stored))
+            selection.hint = stored.secondaryKey?.rule ?? (selection.stored == nil ? VaryRule.none : nil)
         case .variants(let all):
             let variants = all.filter(store.isVisible)
             selection.isPurged = variants.count < all.count
-            selection.stored = variants.first { $0.secondaryKey?.matches(fields) ?? true }
-            selection.hint = variants.lazy.compactMap { $0.secondaryKey?.rule }.first
+            selection.stored = selecting.select(from: variants)
+            selection.hint = Self.hint(variants)
         }
         let visible = selection.stored == nil ? (loaded ?? []).filter(store.isVisible) : []
         guard !visible.isEmpty else { return selection }
-        selection.stored = visible.first { $0.secondaryKey?.matches(fields) ?? true }
-        selection.hint = selection.hint ?? visible.lazy.compactMap { $0.secondaryKey?.rule }.first
+        selection.stored = selecting.select(from: visible)
+        selection.hint = selection.hint ?? Self.hint(visible)
         return selection
+    }
+
+    /// The rule that the responses to come are taken to have: one that Vary gave rather than none.
+    private static func hint(_ variants: [StoredResponse]) -> VaryRule? {
+        let rules = variants.compactMap { $0.secondaryKey?.rule }
+        return rules.first { $0 != .none } ?? (variants.isEmpty ? nil : VaryRule.none)
     }
 
     /// Whether a known failure of the key or its origin lets `stored` be served without waiting for a pull, and

@@ -293,7 +293,7 @@ public final class Node: Sendable {
         let secondaryKey =
             rule == VaryRule.parse(stored.fields)
             ? stored.secondaryKey
-            : rule.map { SecondaryKey(rule: $0, request: plan.requestFields, response: fields) }
+            : SecondaryKey(request: plan.requestFields, response: fields)
         return stored.freshened(
             metadata: metadata, fields: fields.compacted(),
             head: Self.storedHead(metadata.status, [], fields, stored.body.count),
@@ -414,18 +414,18 @@ extension RequestTraits {
 /// The cache keys that a successful unsafe request invalidates (RFC 9111 4.4).
 enum InvalidatedKeys {
     static func keys(
-        request: RequestHead, isTLS: Bool, response: ResponseHead, sites: SiteTable, seed: DigestSeed
+        request: ExchangeRequest, response: ResponseHead, sites: SiteTable, seed: DigestSeed
     ) -> [Digest128] {
         let targets = Invalidation.targets(
-            requestMethod: request.method, scheme: isTLS ? "https" : "http",
-            authority: request.authority ?? [],
-            path: request.path, query: request.query, status: response.status, response: response.fields)
+            requestMethod: request.head.method, scheme: request.scheme, authority: request.authority[...],
+            path: request.head.path, query: request.head.query, status: response.status,
+            response: response.fields)
         var keys: [Digest128] = []
         for target in targets {
-            guard let site = sites.site(forHost: target.authority[...]) else { continue }
+            guard let site = sites.site(forKeyed: target.authority[...]) else { continue }
             var text: [UInt8] = []
             CacheKey.append(
-                scheme: isTLS ? "https" : "http", authority: target.authority[...], path: target.path[...],
+                scheme: request.scheme, authority: target.authority[...], path: target.path[...],
                 query: target.query?[...], rule: site.resolve(path: target.path[...]).query, into: &text)
             keys.append(seed.digest(text))
         }

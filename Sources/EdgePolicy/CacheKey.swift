@@ -3,8 +3,9 @@ import EdgeHTTP
 /// The cache key of a request (RFC 9111 2): scheme, authority, path and as much of the query as the rules
 /// keep, written as one canonical target URI. GET and HEAD share it.
 ///
-/// The authority is lower-cased and loses its scheme's default port; path and query keep their octets,
-/// since any other normalisation that an origin doesn't share joins what the origin tells apart.
+/// The authority has one spelling (``appendAuthority(_:defaultPort:to:)``), which is the one that the origin gets too;
+/// path and query keep their octets, since any other normalisation that an origin doesn't share joins what the origin
+/// tells apart.
 public enum CacheKey {
     /// Appends the key of a target to `output`. With `.all` or `.ignore` and enough reserved, it allocates
     /// nothing.
@@ -52,43 +53,38 @@ public enum CacheKey {
         }
     }
 
-    /// Appends host and port in lower case, without the port where it is empty or the scheme's default, and without
-    /// zeros that lead it.
+    /// Appends host and port as they stand in keys, whatever their spelling: in lower case, the host without the dots
+    /// that end it, the port without zeros that lead it, and without a port that is empty or the scheme's default.
+    /// What stands so in a key stays as it is.
     public static func appendAuthority(
         _ authority: ArraySlice<UInt8>, defaultPort: Int, to output: inout [UInt8]
     ) {
-        let end = hostEnd(authority, defaultPort: defaultPort)
-        let start = output.count
-        for index in authority.startIndex..<end { output.append(Octet.lower(authority[index])) }
-        guard let last = output.last, Octet.isDigit(last),
-            let colon = output[start...].lastIndex(where: { !Octet.isDigit($0) }),
-            output[colon] == Octet.colon
-        else { return }
-        let zeros = output[(colon + 1)...].dropLast().prefix { $0 == 48 }
-        output.removeSubrange(zeros.startIndex..<zeros.endIndex)
+        let start = authority.startIndex
+        var hostEnd = authority.endIndex
+        var digits = authority.endIndex
+        while digits > start, Octet.isDigit(authority[digits - 1]) { digits -= 1 }
+        let hasPort = digits > start && authority[digits - 1] == Octet.colon
+        if hasPort { hostEnd = digits - 1 }
+        while hostEnd > start + 1, authority[hostEnd - 1] == UInt8(ascii: ".") { hostEnd -= 1 }
+        for index in start..<hostEnd { output.append(Octet.lower(authority[index])) }
+        guard hasPort, digits < authority.endIndex else { return }
+        while digits < authority.endIndex - 1, authority[digits] == 48 { digits += 1 }
+        var port = 0
+        // A figure that no port has never equals the default.
+        for index in digits..<authority.endIndex {
+            port = min(port * 10 + Int(authority[index] - 48), 100_000)
+        }
+        if port == defaultPort { return }
+        output.append(Octet.colon)
+        output.append(contentsOf: authority[digits...])
     }
 
-    /// Where the authority ends once a redundant port is off.
-    private static func hostEnd(_ authority: ArraySlice<UInt8>, defaultPort: Int) -> Int {
-        var index = authority.endIndex
-        var port = 0
-        var unit = 1
-        while index > authority.startIndex {
-            let byte = authority[index - 1]
-            if byte == Octet.colon {
-                let isRedundant = index == authority.endIndex || port == defaultPort
-                return isRedundant ? index - 1 : authority.endIndex
-            }
-            guard Octet.isDigit(byte) else { break }
-            // Leading zeros do not count; a figure that no port has never equals the default.
-            if byte != 48 {
-                guard unit <= 10_000 else { return authority.endIndex }
-                port += Int(byte - 48) * unit
-            }
-            unit = min(unit * 10, 100_000)
-            index -= 1
-        }
-        return authority.endIndex
+    /// Host and port as they stand in the keys of `scheme`.
+    public static func authority(_ authority: ArraySlice<UInt8>, scheme: StaticString) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(authority.count)
+        appendAuthority(authority, defaultPort: scheme.utf8CodeUnitCount == 5 ? 443 : 80, to: &bytes)
+        return bytes
     }
 
     // MARK: Parameters

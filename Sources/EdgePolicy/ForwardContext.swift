@@ -10,14 +10,24 @@ public struct ForwardContext: Sendable {
     public var scheme: StaticString
     /// The Host that the origin gets.
     public var host: [UInt8]
+    /// The authority that the client asked, as it stands in the key; nil: as it stands in the request.
+    public var authority: [UInt8]?
     /// Whether the client is a trusted proxy, whose forwarding fields are extended and not replaced.
     public var trusted: Bool
-    /// Whether the pull may fill the cache: then nothing of the request may shape the answer but what is in
-    /// the key.
+    /// Whether the answer may be kept, or what it says be merged into what is: then nothing of the request may shape
+    /// it but what is in the key.
     public var isCacheable: Bool
     /// Whether the request is a HEAD, for which Range has no meaning (RFC 9110 14.2).
     public var isHead = false
     public var cookies: CachingRules.Cookies
+    /// Which fields reach the origin on cacheable pulls.
+    public var forwarding = FieldForwarding.all
+    /// The field in which the origin gets the client's address, beside X-Forwarded-For and Forwarded.
+    public var clientAddressField: [UInt8]?
+    /// Names that only the configuration may bring to the origin, in the form of ``ForwardedFields/plain(_:)``.
+    public var reserved: [[UInt8]] = []
+    /// Whether the query that goes to the origin holds a signature of vendor fields.
+    public var hasSignedQuery = false
     /// The rules' `request.set`.
     public var set: [(name: [UInt8], value: [UInt8])]
     /// The rules' `request.remove`.
@@ -45,5 +55,10 @@ public struct ForwardContext: Sendable {
         self.remove = remove
         self.originFields = originFields
         self.conditions = conditions
+    }
+
+    /// Notes whether the query that goes to the origin holds a signature.
+    public mutating func noteQuery(_ query: ArraySlice<UInt8>) {
+        hasSignedQuery = RequestSignature.isPresent(inQuery: query)
     }
 }

@@ -12,6 +12,8 @@ public enum ForwardedFields {
         HopByHop.strip(&client)
         CountedLists.trim(&client, method: head.method)
         var fields = FieldSection()
+        fields.bytes.reserveCapacity(client.bytes.count + 512)
+        fields.lines.reserveCapacity(client.lines.count + 8)
         fields.append(.host, context.host)
         for line in client.lines where !isDropped(client, line, context) {
             fields.append(name: client.nameBytes(line), value: client.value(line))
@@ -27,6 +29,21 @@ public enum ForwardedFields {
             fields.append(name: name, value: value)
         }
         return fields
+    }
+
+    /// Adds fields of the pull's own to what ``rewriteRequest(head:context:)`` made without them; an edit of the
+    /// rules goes before them.
+    public static func add(
+        _ conditions: [(FieldName, [UInt8])], to fields: inout FieldSection, context: ForwardContext
+    ) {
+        for (name, value) in conditions {
+            let isEdited =
+                context.remove.contains { FieldName.recognise($0) == name }
+                || context.set.contains { FieldName.recognise($0.name) == name }
+            guard !isEdited else { continue }
+            fields.remove(name)
+            fields.append(name, value)
+        }
     }
 
     /// Whether this request has been here before: our own id is a member of CDN-Loop (RFC 8586 2). Other
@@ -48,40 +65,109 @@ public enum ForwardedFields {
     private static func isDropped(
         _ fields: FieldSection, _ line: FieldLine, _ context: ForwardContext
     ) -> Bool {
+        if isAlwaysRewritten(line.name) { return true }
         switch line.name {
-        case .host, .via, .cdnLoop, .expect, .trailer, .forwarded, .xForwardedFor, .xForwardedHost,
-            .xForwardedProto:
+        case .cookie where context.cookies == .strip:
             return true
-        case .cookie:
-            return context.cookies == .strip
         case .range, .ifRange:
             return context.isCacheable || context.isHead
-        case .ifMatch, .ifModifiedSince, .ifNoneMatch, .ifUnmodifiedSince, .contentLength:
-            // The cache pulls the whole for everybody; and a GET's content is in no key.
+        case .ifModifiedSince, .ifNoneMatch:
+            // The cache pulls the whole for everybody. A HEAD brings nothing that others get, and its 304 nothing
+            // at all.
+            return context.isCacheable && !(context.isHead && context.forwarding == .all)
+        case .ifMatch, .ifUnmodifiedSince, .contentLength:
+            // A GET's content is in no key.
             return context.isCacheable
         case .other:
-            return isMisleading(fields.nameBytes(line), context)
+            return isDropped(fields.nameBytes(line), context)
         default:
-            return false
+            return context.isCacheable && !context.forwarding.passes(line.name)
         }
     }
 
-    /// Names that choose another target or method at some origins.
-    private static let unkeyed: [[UInt8]] = [
-        "x-original-url", "x-rewrite-url", "x-original-uri", "x-original-host", "x-host",
-        "x-http-host-override",
-        "x-http-method-override", "x-http-method", "x-method-override", "x-url-scheme", "front-end-https",
-    ].map { Array($0.utf8) }
+    /// Whether what a client sends under a known name never passes as it is.
+    static func isAlwaysRewritten(_ name: FieldName) -> Bool {
+        switch name {
+        case .host, .via, .cdnLoop, .expect, .trailer, .forwarded, .xForwardedFor, .xForwardedHost,
+            .xForwardedProto:
+            true
+        default: false
+        }
+    }
+
+    private static func isDropped(_ name: ArraySlice<UInt8>, _ context: ForwardContext) -> Bool {
+        let plain = plain(name)
+        if isTwin(name, of: plain) || context.reserved.contains(plain) { return true }
+        if plain.starts(with: forwardedPrefix) { return context.isCacheable || !context.trusted }
+        switch UnkeyedFields.family(of: plain) {
+        case .never, .address: return true
+        case .vendor where context.hasSignedQuery: return false
+        case .target, .method, .inner, .vendor:
+            // Who names it in `forward` knows what its origin does with it.
+            return context.isCacheable && !context.forwarding.lists(plain)
+        case .passes, nil: return context.isCacheable && !context.forwarding.passes(plain)
+        }
+    }
 
     private static let forwardedPrefix = Array("x-forwarded-".utf8)
 
-    /// Gateways that hand fields on as environment variables make no difference between `-` and `_`, so that
-    /// `X_Forwarded_For` or `Content_Length` would get past every rule for the real name.
-    private static func isMisleading(_ name: ArraySlice<UInt8>, _ context: ForwardContext) -> Bool {
-        let plain = name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : Octet.lower($0) }
-        if !plain.elementsEqual(name.map(Octet.lower)), FieldName.recognise(plain) != .other { return true }
-        if plain.starts(with: forwardedPrefix) { return context.isCacheable || !context.trusted }
-        return context.isCacheable && unkeyed.contains(plain)
+    /// A field name as gateways see it that hand fields on as environment variables: they make no difference between
+    /// `-` and `_`, so that `X_Forwarded_For` or `Content_Length` would get past every rule for the real name.
+    public static func plain(_ name: some Sequence<UInt8>) -> [UInt8] {
+        name.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : Octet.lower($0) }
+    }
+
+    /// Whether `name` is a known one to such gateways, and to nobody else.
+    private static func isTwin(_ name: ArraySlice<UInt8>, of plain: [UInt8]) -> Bool {
+        name.contains(UInt8(ascii: "_")) && FieldName.recognise(plain) != .other
+    }
+
+    /// Whether a field of that name reaches the origin of a cacheable pull as it came, as far as the node decides by
+    /// itself: what rules and the site say is ``TouchedFields``.
+    ///
+    /// - Parameter name: in lower case.
+    static func isTouched(_ name: [UInt8]) -> Bool {
+        let known = FieldName.recognise(name)
+        if known != .other {
+            return isAlwaysRewritten(known) || HopByHop.isHopByHop(known) || neverSelecting.contains(known)
+        }
+        let plain = plain(name)
+        return isTwin(name[...], of: plain) || plain.starts(with: forwardedPrefix)
+            || UnkeyedFields.family(of: plain) != nil
+    }
+
+    /// The pull's own business: it asks for whole representations, or ranges of its choice, under its conditions.
+    private static let neverSelecting = FieldNameSet(
+        .range, .ifRange, .ifMatch, .ifNoneMatch, .ifModifiedSince, .ifUnmodifiedSince, .contentLength)
+
+    /// Whether a client's field of that name can pass at all; the node writes or drops all others.
+    public static func canPass(_ name: some Sequence<UInt8>) -> Bool {
+        let plain = plain(name)
+        let known = FieldName.recognise(plain)
+        if isAlwaysRewritten(known) || HopByHop.isHopByHop(known) || neverSelecting.contains(known) {
+            return false
+        }
+        switch UnkeyedFields.family(of: plain) {
+        case .never, .address: return false
+        default: return !plain.starts(with: forwardedPrefix)
+        }
+    }
+
+    /// Whether the request carries a field that a cacheable pull would not have: its answer may be of another kind
+    /// than the one that others would get.
+    public static func hasUnkeyed(_ head: RequestHead) -> Bool {
+        head.fields.lines.contains { line in
+            guard line.name == .other else {
+                return line.name == .forwarded || line.name == .xForwardedHost
+                    || line.name == .xForwardedProto
+            }
+            let plain = plain(head.fields.nameBytes(line))
+            if plain.starts(with: forwardedPrefix) { return true }
+            switch UnkeyedFields.family(of: plain) {
+            case .target, .method, .inner, .vendor, .never, .address: return true
+            case .passes, nil: return false
+            }
+        }
     }
 
     // MARK: What is written anew
@@ -91,7 +177,7 @@ public enum ForwardedFields {
     ) {
         let scheme = Array(
             UnsafeBufferPointer(start: context.scheme.utf8Start, count: context.scheme.utf8CodeUnitCount))
-        let authority = head.authority.map(Array.init) ?? context.host
+        let authority = context.authority ?? head.authority.map(Array.init) ?? context.host
         let isExtended = context.trusted
 
         appendExtended(.xForwardedFor, client, context.clientAddress, isExtended, to: &fields)
@@ -101,6 +187,7 @@ public enum ForwardedFields {
         fields.append(.xForwardedHost, host ?? authority)
         let element = forwardedElement(context.clientAddress, authority, scheme)
         appendExtended(.forwarded, client, element, isExtended && !context.isCacheable, to: &fields)
+        if let name = context.clientAddressField { fields.append(name: name, value: context.clientAddress) }
 
         appendExtended(.via, client, Array((viaVersion(head) + " rockpool").utf8), true, to: &fields)
         appendExtended(.cdnLoop, client, context.nodeID, true, to: &fields)

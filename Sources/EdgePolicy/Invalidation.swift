@@ -76,6 +76,7 @@ public enum Invalidation {
         var resolved = base.resolve(reference)
         guard resolved.scheme == base.scheme, let host = resolved.authority else { return false }
         resolved.authority = normalised(host[...], isSecure)
+        if resolved.path.isEmpty { resolved.path = [UInt8(ascii: "/")] }
         return target(resolved) == target(base)
     }
 

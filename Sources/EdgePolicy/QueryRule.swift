@@ -1,4 +1,5 @@
-/// How the query of a target enters the cache key. Bytes go to the origin untouched in any case.
+/// How the query of a target enters the cache key. Where the answer may be kept, the origin is asked with the query of
+/// the key, since it could otherwise answer by what the key leaves out; elsewhere the query goes on untouched.
 public enum QueryRule: Sendable, Equatable {
     /// The whole query, as it came.
     case all

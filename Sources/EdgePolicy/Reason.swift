@@ -28,6 +28,8 @@ public enum Reason: String, Sendable, CaseIterable {
     case method
     case range
     case hitForMiss = "hit-for-miss"
+    case signedFields = "signed-fields"
+    case tooManyFields = "too-many-fields"
     // Not storable
     case noStore = "no-store"
     case `private`

@@ -12,6 +12,10 @@ import EdgeHTTP
 /// could be liked better. A tie, a wildcard on top or a malformed list leaves the choice to the origin.
 /// And a response without a content coding fits every request that names the same codings, whatever their
 /// qualities, as long as it takes identity: the origin had all of them to choose from and chose none.
+///
+/// Whether the request had an Origin selects too, though Vary does not name it: stores such as S3 send
+/// Access-Control-Allow-Origin, and Vary with it, to such requests alone, so that what they sent to another can be of
+/// no use to a page of another site. Which origin it was does not: that would take Vary.
 public struct SecondaryKey: Sendable, Equatable {
     private struct Field: Sendable, Equatable {
         let name: [UInt8]
@@ -24,6 +28,8 @@ public struct SecondaryKey: Sendable, Equatable {
     }
 
     public let rule: VaryRule
+    /// Whether the request had an Origin that the rule does not name.
+    public let isWithOrigin: Bool
     private let fields: [Field]
     /// The one language of the stored response, in lower case, where it is known.
     private let language: [UInt8]?
@@ -33,7 +39,15 @@ public struct SecondaryKey: Sendable, Equatable {
 
     /// The key of a response of which only the rule is known.
     public init(rule: VaryRule, request: FieldSection) {
-        self.init(rule: rule, request: request, codings: nil, language: nil)
+        self.init(rule: rule, request: request, isWithOrigin: false, codings: nil, language: nil)
+    }
+
+    /// The key of `response` to a request that went to its origin with these fields; nil where nothing but the
+    /// primary key selects it.
+    public init?(request: FieldSection, response: FieldSection) {
+        let rule = VaryRule.parse(response)
+        guard rule != nil || request.contains(.origin) else { return nil }
+        self.init(rule: rule ?? .none, request: request, response: response)
     }
 
     /// The key of `response`; with it, requests that want just its language or coding match as well.
@@ -41,12 +55,17 @@ public struct SecondaryKey: Sendable, Equatable {
         let codings = Self.members(response, .contentEncoding)?.map(ContentCoding.canonicalName)
         let languages = Self.members(response, .contentLanguage)
         self.init(
-            rule: rule, request: request, codings: codings?.filter { $0 != ContentCoding.identity },
+            rule: rule, request: request,
+            isWithOrigin: !rule.isStar && !rule.namesOrigin && request.contains(.origin),
+            codings: codings?.filter { $0 != ContentCoding.identity },
             language: languages?.count == 1 ? languages?[0] : nil)
     }
 
-    private init(rule: VaryRule, request: FieldSection, codings: [[UInt8]]?, language: [UInt8]?) {
+    private init(
+        rule: VaryRule, request: FieldSection, isWithOrigin: Bool, codings: [[UInt8]]?, language: [UInt8]?
+    ) {
         self.rule = rule
+        self.isWithOrigin = isWithOrigin
         self.codings = codings
         self.language = language
         // Codings that nobody has registered say nothing to an origin that answered with a registered one.
@@ -65,11 +84,40 @@ public struct SecondaryKey: Sendable, Equatable {
 
     /// Equal where the same rule and the same normalised values select the response.
     public static func == (left: SecondaryKey, right: SecondaryKey) -> Bool {
-        left.rule == right.rule && !left.rule.isStar
+        left.rule == right.rule && !left.rule.isStar && left.isWithOrigin == right.isWithOrigin
             && left.fields.map(\.normalised) == right.fields.map(\.normalised)
     }
 
-    /// Whether the stored response may be chosen for `request`; never under Vary: *.
+    /// How well a stored response fits a request.
+    public enum Fit: Sendable {
+        case none
+        /// It may be chosen where nothing fits exactly.
+        case near
+        case exact
+    }
+
+    /// How well `response`, stored under `key`, fits a request.
+    ///
+    /// - Parameters:
+    ///   - request: the request's fields; those that the key's rule touches as they are sent.
+    ///   - hasOrigin: whether the request is sent with an Origin.
+    public static func fit(
+        of response: FieldSection, under key: SecondaryKey?, request: FieldValues, hasOrigin: Bool
+    ) -> Fit {
+        if let key {
+            guard key.matches(request) else { return .none }
+            if key.isExact(withOrigin: hasOrigin) { return .exact }
+        } else if !hasOrigin {
+            return .exact
+        }
+        // Who sends no Origin makes nothing of what was said to one.
+        return !hasOrigin || response.contains(.accessControlAllowOrigin) ? .near : .none
+    }
+
+    /// Whether the request of the stored response had an Origin as this one has, or the rule says which it was.
+    public func isExact(withOrigin hasOrigin: Bool) -> Bool { rule.namesOrigin || isWithOrigin == hasOrigin }
+
+    /// Whether the fields of `request` select the stored response; never under Vary: *.
     public func matches(_ request: FieldSection) -> Bool {
         var memo = SelectingValues()
         return matches(request, &memo)
@@ -84,7 +132,7 @@ public struct SecondaryKey: Sendable, Equatable {
     }
 
     /// The same for a request that is asked about in several places.
-    public func matches(_ request: SelectingFields) -> Bool {
+    public func matches(_ request: FieldValues) -> Bool {
         request.withValues { matches(request.fields, &$0) }
     }
 
@@ -100,17 +148,23 @@ public struct SecondaryKey: Sendable, Equatable {
             bytes.append(Octet.colon)
             bytes.append(contentsOf: value)
         }
+        if isWithOrigin {
+            if !bytes.isEmpty { bytes.append(Octet.lf) }
+            bytes.append(contentsOf: "origin:*".utf8)
+        }
         return bytes
     }
 
     /// The selecting fields as the request had them, each on one line: what a store keeps on disk. A key
-    /// made from them, the same rule and the same response is equal to this one.
+    /// made from them and the same response is equal to this one. Which Origin it was is not kept where it does not
+    /// select.
     public var selectingFields: FieldSection {
         var section = FieldSection()
         for field in fields {
             guard let raw = field.raw else { continue }
             section.append(name: field.name, value: raw)
         }
+        if isWithOrigin { section.append(.origin, "*") }
         return section
     }
 

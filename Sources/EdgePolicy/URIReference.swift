@@ -11,8 +11,14 @@ public struct URIReference: Equatable, Sendable {
 
     /// The parts of `text` (RFC 3986 appendix B), the fragment dropped; nil where an octet stands that no
     /// URI has.
-    public init?(_ text: ArraySlice<UInt8>) {
-        guard text.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !Self.excluded.contains($0) }) else { return nil }
+    ///
+    /// - Parameter allowsTargets: whether octets may stand there that no URI has and that clients send all the same,
+    ///   such as `|`: what was asked for with them is named with them.
+    public init?(_ text: ArraySlice<UInt8>, allowsTargets: Bool = false) {
+        let isSound = text.allSatisfy {
+            $0 > 0x20 && $0 < 0x7F && (allowsTargets || !Self.excluded.contains($0))
+        }
+        guard isSound else { return nil }
         var rest = text.prefix { $0 != UInt8(ascii: "#") }
         if let end = rest.firstIndex(where: { Self.delimiters.contains($0) }), rest[end] == Octet.colon {
             let name = rest[..<end]

@@ -146,6 +146,21 @@ struct BadFileTests {
             "    purgeFrom: [office]\n",
             "10:17: \"office\" is not a network; write one such as 10.0.0.0/8"),
         .after(
+            "    clientAddress: X-Forwarded-For\n",
+            "10:20: the client's address may not be sent in X-Forwarded-For; write X-Real-IP"),
+        .after("    clientAddress: Proxy\n", "10:20: the client's address may not be sent in Proxy"),
+        .after("    clientAddress: a b\n", "10:20: \"a b\" is not a field name; write ab"),
+        .after("    forward: strikt\n", "10:14: \"forward\" is \"strikt\"; did you mean \"strict\"?"),
+        .after(
+            "    forward: some\n",
+            "10:14: \"forward\" is \"some\"; write all, strict or a list of field names"),
+        .after("    forward: { names: [a] }\n", "10:14: \"forward\" is a mapping"),
+        .after(
+            "    forward: [X-Theme, X-Real-IP]\n",
+            "10:24: X-Real-IP never passes as a client sends it; remove it"),
+        .after("    forward: [X_Forwarded_For]\n", "10:15: X_Forwarded_For never passes"),
+        .after("    forward: [Host]\n", "10:15: Host may not be edited"),
+        .after(
             "    stale: { ifError: 24hours }\n",
             "10:23: \"ifError\" is \"24hours\", not a duration; write 24h"),
         .after(

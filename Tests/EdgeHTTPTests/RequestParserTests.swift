@@ -214,4 +214,36 @@ struct ChunkedDecoderTests {
         let flood = String(repeating: "1;" + String(repeating: "a", count: 900) + "\r\nx\r\n", count: 10)
         #expect(decode(flood + "0\r\n\r\n", step: 4096) == nil)
     }
+
+    @Test(arguments: [
+        ("http://site.test", "/", nil), ("http://site.test?q", "/", "q"), ("HTTPS://site.test:1?", "/", ""),
+        ("http://site.test/", "/", nil), ("http://site.test/a?b", "/a", "b"),
+    ])
+    func `a target in absolute-form has a path`(target: String, path: String, query: String?) {
+        let authority = target.contains(":1") ? "site.test:1" : "site.test"
+        let (outcome, head) = parse("GET \(target) HTTP/1.1\r\nHost: \(authority)\r\n\r\n")
+        guard case .complete = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(text(head.path) == path)
+        #expect(head.query.map { text($0) } == query)
+        #expect(text(head.pathAndQuery) == path + (query.map { "?\($0)" } ?? ""))
+        #expect(head.authority.map { text($0) } == authority)
+    }
+
+    @Test(arguments: [
+        ("close", false), ("Keep-Alive", false), ("keep-alive, close", false), ("", false), ("X-A", true),
+        ("keep-alive, Upgrade", true), ("closed", true),
+    ])
+    func `Connection lists fields`(value: String, expected: Bool) {
+        let (_, head) = parse("GET / HTTP/1.1\r\nHost: h\r\nConnection: \(value)\r\n\r\n")
+        #expect(head.nominatesFields == expected)
+    }
+
+    @Test func `the fields' size is that of their lines`() {
+        let (_, head) = parse("GET /long/target HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n")
+        #expect(head.fieldSectionBytes == 9 + 6)
+        #expect(RequestHead().fieldSectionBytes == 0)
+    }
 }

@@ -231,4 +231,21 @@ struct GlobTests {
     func `a glob covers another`(_ wide: String, _ narrow: String, _ expected: Bool) {
         #expect(Glob(wide).covers(Glob(narrow)) == expected)
     }
+
+    @Test(arguments: [
+        (["*.example.net", "www.example.com", "a.test"], "http://o.test", "www.example.com"),
+        (["*"], "http://o.test:3000", "o.test:3000"), (["*"], "http://O.test:80", "o.test"),
+        (["*.example.net"], "https://o.test:443", "o.test"), (["*"], "https://[::1]:0444/", "[::1]:444"),
+    ])
+    func `requests without a Host are for the first name, or else the origin's own`(
+        hosts: [String], url: String, expected: String
+    ) {
+        var configuration = NodeConfiguration()
+        configuration.origins = ["main": OriginConfiguration(urls: [url, "http://second.test"])]
+        configuration.sites = [SiteConfiguration(hosts: hosts, origin: "main")]
+        let table = SiteTable(configuration)
+        #expect(String(decoding: table.defaultAuthority, as: UTF8.self) == expected)
+        configuration.sites.append(SiteConfiguration(hosts: ["o.test"], origin: "main"))
+        #expect(SiteTable(configuration).defaultAuthority == table.defaultAuthority)
+    }
 }

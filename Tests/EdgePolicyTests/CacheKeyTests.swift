@@ -63,4 +63,21 @@ import Testing
         #expect(key("h", "/", "b=1&a=2", rule: rule) == key("h", "/", "a=2&b=1", rule: rule))
         #expect(key("h", "/", "a=1&a=2", rule: rule) != key("h", "/", "a=2&a=1", rule: rule))
     }
+
+    @Test(arguments: [
+        ("site.test", "site.test"), ("SITE.test", "site.test"), ("site.test:80", "site.test"),
+        ("site.test:", "site.test"), ("site.test:0080", "site.test"), ("site.test.", "site.test"),
+        ("site.test.:080", "site.test"), ("site.test..:8080", "site.test:8080"),
+        ("site.test:08080", "site.test:8080"), ("site.test:443", "site.test:443"), ("[::A]:80", "[::a]"),
+        ("[::1]", "[::1]"), ("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1.", "127.0.0.1"), (".", "."),
+        ("...", "."), ("site.test:00", "site.test:0"), ("8080", "8080"),
+        ("site.test:99999999999999999999", "site.test:99999999999999999999"),
+    ])
+    func `an authority has one spelling`(written: String, expected: String) {
+        let once = CacheKey.authority(Array(written.utf8)[...], scheme: "http")
+        #expect(String(decoding: once, as: UTF8.self) == expected)
+        #expect(CacheKey.authority(once[...], scheme: "http") == once)
+        let secure = CacheKey.authority(Array("Site.test:0443".utf8)[...], scheme: "https")
+        #expect(secure == Array("site.test".utf8))
+    }
 }

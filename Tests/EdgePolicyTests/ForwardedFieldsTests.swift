@@ -47,6 +47,8 @@ import Testing
     @Test(arguments: [
         "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Upgrade", "Expect",
         "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix",
+        "Proxy", "X-Real-IP", "x_real_ip", "True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP",
+        "X-Client-IP", "X-Cluster-Client-IP", "HTTP_X_FORWARDED_FOR", "X-Forwarded", "Client-IP",
         "Forwarded", "X_Forwarded_For", "X-Forwarded_Host", "Content_Length", "Transfer_Encoding", "Trailer",
     ])
     func `never from an untrusted client`(name: String) {
@@ -62,7 +64,9 @@ import Testing
         "Range", "If-Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since",
         "X-Original-URL",
         "X-Rewrite-URL", "x_rewrite_url", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override",
-        "X-Host",
+        "X-Host", "X-Forward-Host", "X-Scheme", "X-Original-Host", "X-HTTP-Path-Override",
+        "X-Middleware-Subrequest", "X-Envoy-Original-Path", "X-Amz-Acl", "x_amz_acl", "X-Goog-Meta-A",
+        "X-MS-Version",
     ])
     func `dropped from cacheable pulls, passed on otherwise`(name: String) {
         let request = head([(name, "x")])
@@ -210,5 +214,83 @@ import Testing
             remove: [octets("server"), octets("content-length")], clientCacheControl: octets("max-age=60"),
             to: &fields)
         #expect(text(fields) == ["Content-Length: 3", "X-A: new", "Cache-Control: max-age=60"])
+    }
+
+    @Test func `only the configuration writes a name that it uses, in any spelling`() {
+        var context = context(cacheable: false)
+        context.set = [(Array("X-Edge-Secret".utf8), Array("s3cret".utf8))]
+        context.reserved = [Array("x-edge-secret".utf8), Array("x-debug".utf8)]
+        let request = head([
+            ("X_Edge_Secret", "guess"), ("X-EDGE_Secret", "guess"), ("X_Debug", "1"), ("A_B", "c"),
+        ])
+        let fields = ForwardedFields.rewriteRequest(head: request, context: context)
+        #expect(text(fields) == ["Host: origin.example", "A_B: c"] + own + ["X-Edge-Secret: s3cret"])
+    }
+
+    @Test(arguments: [true, false])
+    func `the client's address goes in the field that the site names`(isCacheable: Bool) {
+        var context = context(cacheable: isCacheable)
+        context.clientAddressField = Array("X-Real-IP".utf8)
+        let fields = ForwardedFields.rewriteRequest(
+            head: head([("X-Real-IP", "10.0.0.1"), ("X_Real_IP", "10.0.0.1")]), context: context)
+        #expect(
+            text(fields)
+                == ["Host: origin.example"] + own[..<4] + ["X-Real-IP: 192.0.2.1"] + own[4...])
+    }
+
+    private static let mixed = [
+        ("Accept", "a"), ("Accept-Charset", "a"), ("Accept-Language", "de"), ("User-Agent", "u"),
+        ("Authorization", "b"), ("Cookie", "c=d"), ("Origin", "o"), ("Referer", "r"),
+        ("Access-Control-Request-Method", "PUT"), ("Cache-Control", "no-cache"), ("Pragma", "no-cache"),
+        ("X-Requested-With", "XMLHttpRequest"), ("DNT", "1"), ("X-Theme", "dark"), ("X-Host", "evil"),
+    ]
+
+    @Test func `a strict site sends what its key or its Vary can hold`() {
+        var context = context()
+        context.forwarding = .strict(and: [])
+        context.conditions = [(.ifNoneMatch, Array("1".utf8))]
+        let request = head(Self.mixed)
+        let kept = Self.mixed[..<9].map { "\($0.0): \($0.1)" }
+        #expect(
+            text(ForwardedFields.rewriteRequest(head: request, context: context))
+                == ["Host: origin.example"] + kept + own + ["If-None-Match: 1"])
+        context.forwarding = .strict(and: ["x-theme", "PRAGMA", "X-Host"])
+        #expect(
+            text(ForwardedFields.rewriteRequest(head: request, context: context))
+                == ["Host: origin.example"] + kept
+                + ["Pragma: no-cache", "X-Theme: dark", "X-Host: evil"] + own + ["If-None-Match: 1"])
+        context.isCacheable = false
+        context.conditions = []
+        #expect(
+            text(ForwardedFields.rewriteRequest(head: request, context: context))
+                == ["Host: origin.example"] + Self.mixed.map { "\($0.0): \($0.1)" } + own)
+    }
+
+    @Test func `vendor fields go with a query that signs them`() {
+        var context = context()
+        context.noteQuery(Array("a=b&x-amz-signature=00".utf8)[...])
+        let request = head([("X-Amz-Acl", "private"), ("X-Host", "evil")])
+        let fields = ForwardedFields.rewriteRequest(head: request, context: context)
+        #expect(text(fields) == ["Host: origin.example", "X-Amz-Acl: private"] + own)
+    }
+
+    @Test func `the authority of the key is what the origin is told`() {
+        var context = context()
+        context.authority = Array("site.test".utf8)
+        let fields = ForwardedFields.rewriteRequest(head: head([], host: "SITE.test.:0443"), context: context)
+        #expect(text(fields).contains("X-Forwarded-Host: site.test"))
+        #expect(text(fields).contains("Forwarded: for=192.0.2.1;host=site.test;proto=https"))
+    }
+
+    @Test(arguments: [
+        ("AWS4-HMAC-SHA256 Credential=a", true), ("AWS AKID:sig", true), ("SharedKey a:b", true),
+        ("SharedKeyLite a:b", true), ("GOOG4-RSA-SHA256 a", true), ("goog1 a", true),
+        ("Signature keyId=a", true), ("EG1-HMAC-SHA256 a", true), ("HMAC-SHA256 a", true),
+        ("Basic YTpi", false), ("Bearer aws4-x", false), ("Digest username=a", false), ("", false),
+        ("Hmacs", false),
+    ])
+    func `an Authorization that signs fields`(value: String, expected: Bool) {
+        #expect(RequestSignature.isPresent(in: head([("Authorization", value)])) == expected)
+        #expect(RequestSignature.isPresent(in: head([("Signature-Input", value)])))
     }
 }

@@ -51,7 +51,7 @@ struct GrowingText: Sendable, CustomTestStringConvertible {
         Self.field("Vary: \(field): \(unit)", of: field, unit) { fields in
             guard let rule = VaryRule.parse(FieldSection([("Vary", field)])) else { return }
             _ = SecondaryKey(rule: rule, request: fields)
-            let request = SelectingFields(fields)
+            let request = FieldValues(fields)
             for key in variants(rule, field) { _ = key.matches(request) }
         }
     }

@@ -174,8 +174,8 @@ import Testing
 
     @Test func `qualities that strangers make up are one variant of a response without a coding`() throws {
         let rule = try #require(self.rule("Accept-Encoding"))
-        func request(_ number: Int) -> SelectingFields {
-            SelectingFields(FieldSection([("Accept-Encoding", "gzip;q=0.\(100 + number), br")]))
+        func request(_ number: Int) -> FieldValues {
+            FieldValues(FieldSection([("Accept-Encoding", "gzip;q=0.\(100 + number), br")]))
         }
         let key = SecondaryKey(rule: rule, request: request(0).fields, response: FieldSection())
         for number in 0..<64 { #expect(key.matches(request(number))) }
@@ -185,13 +185,88 @@ import Testing
 
     @Test func `two requests agree by a rule where what it names is the same`() throws {
         let rule = try #require(self.rule("Accept-Encoding, Accept, X-A"))
-        let left = SelectingFields(FieldSection([("Accept-Encoding", "br, gzip"), ("Accept", "a , b")]))
-        let right = SelectingFields(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "GZIP,BR;q=1")]))
+        let left = FieldValues(FieldSection([("Accept-Encoding", "br, gzip"), ("Accept", "a , b")]))
+        let right = FieldValues(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "GZIP,BR;q=1")]))
         #expect(left.agrees(with: right, by: rule))
         #expect(left.agrees(with: left, by: rule))
         #expect(!left.agrees(with: left, by: .star))
-        let other = SelectingFields(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "br")]))
+        let other = FieldValues(FieldSection([("Accept", "a,b"), ("Accept-Encoding", "br")]))
         #expect(!left.agrees(with: other, by: rule))
-        #expect(!other.agrees(with: SelectingFields(FieldSection()), by: rule))
+        #expect(!other.agrees(with: FieldValues(FieldSection()), by: rule))
+    }
+
+    private func fit(
+        of response: [(String, String)], to first: [(String, String)], for later: [(String, String)]
+    ) -> SecondaryKey.Fit {
+        let request = FieldSection(later)
+        return SecondaryKey.fit(
+            of: FieldSection(response),
+            under: SecondaryKey(request: FieldSection(first), response: FieldSection(response)),
+            request: FieldValues(request), hasOrigin: request.contains(.origin))
+    }
+
+    @Test func `what was made without Origin is for requests without, unless it says for whom it is`() {
+        let a = [("Origin", "https://a.test")]
+        let b = [("Origin", "https://b.test")]
+        let open = [("Access-Control-Allow-Origin", "*")]
+        let vary = [("Vary", "Origin")]
+        #expect(fit(of: [], to: [], for: []) == .exact)
+        #expect(fit(of: [], to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: open, to: [], for: a) == .near)
+        #expect(fit(of: [], to: a, for: b) == .exact)
+        #expect(fit(of: [], to: a, for: []) == .near)
+        #expect(fit(of: open, to: a, for: b) == .exact)
+        #expect(fit(of: vary, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary + open, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary, to: a, for: b) == SecondaryKey.Fit.none)
+        #expect(fit(of: vary, to: a, for: a) == .exact)
+        let language = [("Vary", "Accept-Language")]
+        #expect(fit(of: language, to: [], for: a) == SecondaryKey.Fit.none)
+        #expect(fit(of: language, to: a, for: b) == .exact)
+        #expect(fit(of: language, to: a, for: b + [("Accept-Language", "de")]) == SecondaryKey.Fit.none)
+        #expect(fit(of: [("Vary", "*")], to: a, for: a) == SecondaryKey.Fit.none)
+    }
+
+    @Test func `two copies, whatever the Origins`() throws {
+        let language = FieldSection([("Vary", "Foo")])
+        for response in [FieldSection(), language] {
+            let a = try #require(
+                SecondaryKey(request: FieldSection([("Origin", "a"), ("Foo", "1")]), response: response))
+            let b = try #require(
+                SecondaryKey(request: FieldSection([("Foo", "1"), ("Origin", "b")]), response: response))
+            #expect(a == b)
+            #expect(a != SecondaryKey(request: FieldSection([("Foo", "1")]), response: response))
+            let again = try #require(SecondaryKey(request: a.selectingFields, response: response))
+            #expect(again == a)
+            #expect(again.selectionBytes == b.selectionBytes)
+        }
+        #expect(SecondaryKey(request: FieldSection(), response: FieldSection()) == nil)
+    }
+
+    @Test func `a rule says whether what is sent has to be worked out`() throws {
+        func isTouched(_ names: String, _ fields: TouchedFields, nominates: Bool = false) -> Bool {
+            rule(names)?.isTouched(by: fields, nominates: nominates) ?? false
+        }
+        let none = TouchedFields()
+        for name in [
+            "Host", "X-Forwarded-For", "Via", "X-Forwarded-Port", "X-Host", "X-Real-IP", "Range",
+            "If-None-Match", "X_Forwarded_For", "Proxy", "TE", "Foo, Forwarded", "x-amz-a",
+        ] {
+            #expect(isTouched(name, none), "\(name)")
+        }
+        for name in ["Accept-Encoding", "Cookie", "Origin", "Foo", "X-Requested-With, Accept"] {
+            #expect(!isTouched(name, none), "\(name)")
+        }
+        #expect(isTouched("Foo", none, nominates: true))
+        #expect(!isTouched("Accept-Encoding", none, nominates: true))
+        let rules = TouchedFields(
+            cookies: .strip, reserved: [Array("x-a".utf8), Array("accept".utf8)], forwarding: .all)
+        for name in ["Cookie", "X-A", "x_a", "Accept"] { #expect(isTouched(name, rules), "\(name)") }
+        for name in ["Accept-Encoding", "X-B", "Origin"] { #expect(!isTouched(name, rules), "\(name)") }
+        let strict = TouchedFields(cookies: .keep, reserved: [], forwarding: .strict(and: ["Pragma"]))
+        for name in ["Cache-Control", "X-B"] { #expect(isTouched(name, strict), "\(name)") }
+        for name in ["Accept-Encoding", "Origin", "Cookie", "User-Agent", "Pragma"] {
+            #expect(!isTouched(name, strict), "\(name)")
+        }
     }
 }

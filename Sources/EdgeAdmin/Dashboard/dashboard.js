@@ -43,6 +43,8 @@
     "cookie-pass": "requests with cookies are passed",
     "method": "only GET and HEAD are cached",
     "range": "a range that is not stored",
+    "signed-fields": "requests that sign their fields are passed",
+    "too-many-fields": "requests with many fields are passed",
     "hit-for-miss": "known as not storable",
     "no-store": "the response says no-store",
     "private": "the response is for one client only",

@@ -166,6 +166,8 @@ struct Account {
         case .cookiePass: "the request has cookies, and a rule says cookies: pass"
         case .method: "requests of this kind are not cached"
         case .range: "the range is not stored"
+        case .signedFields: "the request signs its fields, so it goes on as it is"
+        case .tooManyFields: "the request has more than 8 KiB of fields, and no answer to such is kept"
         case .hitForMiss:
             "its last responses could not be shared between clients, so each request has a pull of its own"
         default: reason.rawValue

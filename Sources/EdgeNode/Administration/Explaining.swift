@@ -9,14 +9,14 @@ extension Node {
     /// - Throws: ``PurgeError/refused(_:)`` where the question makes no request.
     public func explain(_ question: ExplainQuestion) async throws -> Explanation {
         let target = try target(question.url, asRequest: true)
-        let request = try Self.request(question, target, seed)
+        let request = try request(question, target)
         let found = await inspect(request)
         let now = SystemClock.wall()
-        let step =
-            ownAnswer(request)
-            ?? nextStep(
-                request, loaded: found.loaded ?? [], isPurged: found.purge != nil || found.isPurged, now: now,
-                isTrial: true)
+        var step = nextStep(
+            request, loaded: found.loaded ?? [], isPurged: found.purge != nil || found.isPurged, now: now,
+            isTrial: true)
+        if request.isOversized, Self.passReason(request) == nil { step = step.withoutKeeping }
+        if let own = ownAnswer(request) { step = own }
         let account = Account(node: self, request: request, now: now)
         let ifDown = account.outcomeWithoutOrigin(step)
         let stored = select(request, loaded: found.loaded).stored
@@ -53,7 +53,7 @@ extension Node {
     public func objects(url: String) async throws -> ObjectList {
         let target = try target(url, asRequest: true)
         let question = ExplainQuestion(url: url, method: "GET", headers: [], originDown: false)
-        let found = await inspect(try Self.request(question, target, seed))
+        let found = await inspect(try request(question, target))
         return ObjectList(
             url: url, key: String(decoding: target.keyText, as: UTF8.self),
             variants: found.objects.map(\.object))
@@ -62,8 +62,8 @@ extension Node {
     static func text(_ time: WallTime) -> String { String(decoding: ISOTime.format(time), as: UTF8.self) }
 
     /// The request that the question is about, read by the parser that reads requests.
-    private static func request(
-        _ question: ExplainQuestion, _ target: AdministeredTarget, _ seed: DigestSeed
+    private func request(
+        _ question: ExplainQuestion, _ target: AdministeredTarget
     ) throws(PurgeError) -> ExchangeRequest {
         guard question.method == "GET" || question.method == "HEAD" else {
             throw .refused("the method must be GET or HEAD")
@@ -82,12 +82,8 @@ extension Node {
         }
         return ExchangeRequest(
             head: head, client: ClientAddress(text: []), isTLS: target.isTLS, site: target.site,
-            rules: target.rules,
-            traits: RequestTraits(
-                head: head, honoursClient: target.rules.caching.honoursClient,
-                stripsCookies: target.rules.caching.cookies == .strip),
-            key: seed.digest(target.keyText), keyText: target.keyText, started: SystemClock.monotonic(),
-            selecting: SelectingFields(head.fields))
+            rules: target.rules, authority: target.authority, key: seed.digest(target.keyText),
+            keyText: target.keyText, nodeID: nodeID)
     }
 
     private struct Found {

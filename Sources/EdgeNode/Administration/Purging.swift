@@ -145,7 +145,7 @@ extension Node {
         guard !name.isEmpty, AuthorityReader.isValid(bytes) else {
             throw .refused("that is no host: name or name:port, for example www.example.com:8080")
         }
-        guard sites.site(forHost: bytes[...]) != nil else {
+        guard sites.site(forKeyed: bytes[...]) != nil || sites.defaultHost.elementsEqual(name) else {
             throw .refused("no site of this node has the host \(text)")
         }
         return bytes
@@ -177,19 +177,16 @@ struct AdministeredTarget {
 
     /// Nil where ``problem(with:sites:)`` says why.
     init?(_ text: String, sites: SiteTable, asRequest: Bool) {
-        guard let uri = URIReference(Self.encoded(text.utf8)[...]), let scheme = uri.scheme,
-            var authority = uri.authority, !authority.isEmpty, AuthorityReader.isValid(authority),
-            scheme == Array("http".utf8) || scheme == Array("https".utf8),
-            let site = sites.site(forHost: authority[...])
+        guard let uri = URIReference(Self.encoded(text.utf8)[...], allowsTargets: true),
+            let scheme = uri.scheme,
+            let named = uri.authority, !named.isEmpty, AuthorityReader.isValid(named),
+            scheme == Array("http".utf8) || scheme == Array("https".utf8)
         else { return nil }
+        let authority = CacheKey.authority(named[...], scheme: scheme.count == 5 ? "https" : "http")
+        guard let site = sites.site(forKeyed: authority[...]) else { return nil }
         self.site = site
         // No listener speaks TLS: what comes by way of a terminator comes as http, without the port of https.
         isTLS = scheme.count == 5 && !asRequest
-        if asRequest, scheme.count == 5 {
-            var host: [UInt8] = []
-            CacheKey.appendAuthority(authority[...], defaultPort: 443, to: &host)
-            authority = host
-        }
         self.authority = authority
         path = uri.path.isEmpty ? [UInt8(ascii: "/")] : uri.path
         query = uri.query
@@ -217,7 +214,7 @@ struct AdministeredTarget {
     }
 
     static func problem(with text: String, sites: SiteTable) -> String {
-        guard let uri = URIReference(encoded(text.utf8)[...]) else {
+        guard let uri = URIReference(encoded(text.utf8)[...], allowsTargets: true) else {
             return "that is no URL: octets that a URL may not have must be percent-encoded"
         }
         guard let scheme = uri.scheme, scheme == Array("http".utf8) || scheme == Array("https".utf8) else {

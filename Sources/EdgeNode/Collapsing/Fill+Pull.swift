@@ -195,9 +195,7 @@ extension Fill {
 
     /// What selects a response with these fields for later requests; nil where it has no Vary.
     private func secondaryKey(_ fields: FieldSection) -> SecondaryKey? {
-        VaryRule.parse(fields).map {
-            SecondaryKey(rule: $0, request: plan.requestFields, response: fields)
-        }
+        SecondaryKey(request: plan.requestFields, response: fields)
     }
 
     private static func length(_ head: ResponseHead) -> Int64? {

@@ -67,13 +67,13 @@ final class Fill: Sendable {
     /// When the request went out (RFC 9111 4.2.3, request_time).
     let requestTime: WallTime
     let state = Mutex(State())
-    private let selecting: SelectingFields
+    private let selecting: FieldValues
 
     init(plan: FillPlan, node: Node) {
         self.plan = plan
         self.node = node
         requestTime = SystemClock.wall()
-        selecting = SelectingFields(plan.requestFields)
+        selecting = FieldValues(plan.requestFields)
         node.pullPositions.began(at: plan.position)
     }
 
@@ -110,7 +110,7 @@ final class Fill: Sendable {
         abandoned?.cancel()
     }
 
-    /// Whether a request with these fields, which would ask the origin for `ask`, may wait for this fill: its
+    /// Whether a request with these selecting fields, which would ask the origin for `ask`, may wait for this fill: its
     /// response selects them and holds those bytes, as far as is known.
     func mayServe(_ request: SelectingFields, hint: VaryRule?, ask: RangeAsk?) -> Bool {
         if let own = plan.ask, !(ask.map(own.covers) ?? false) { return false }
@@ -123,9 +123,11 @@ final class Fill: Sendable {
             }
         }
         guard isJoinable, !isOutdated(head) else { return false }
-        if let head { return head.isReusable && (head.secondaryKey?.matches(request) ?? true) }
+        if let head { return head.isReusable && request.fit(of: head) != .none }
+        // What is validated is what the answer may be.
+        if let stored = plan.stored, request.fit(of: stored) == .none { return false }
         guard let hint else { return true }
-        return selecting.agrees(with: request, by: hint)
+        return request.agrees(with: selecting, by: hint)
     }
 
     /// Whether a purge has come since the pull was planned that may cover what it brings: requests from then on get

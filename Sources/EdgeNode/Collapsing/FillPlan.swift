@@ -17,7 +17,7 @@ struct FillPlan: Sendable {
     var kind: Kind
     var key: Digest128
     var keyText: [UInt8]
-    /// The leader's request fields, which select the variant.
+    /// The leader's fields as they are sent, but for conditions: they select the variant.
     var requestFields: FieldSection
     var traits: RequestTraits
     var isHead: Bool

@@ -12,6 +12,10 @@ public struct SiteConfiguration: Sendable, Equatable {
     public var honoursClient = false
     /// Whose PURGE requests are carried out: connections from these networks.
     public var purgeFrom: [NetworkRange] = []
+    /// A field in which the origin gets the client's address, beside X-Forwarded-For and Forwarded.
+    public var clientAddressField: String?
+    /// Which of a client's fields reach the origin where the answer may be kept.
+    public var forwarding = FieldForwarding.all
 
     public init(hosts: [String], origin: String) {
         self.hosts = hosts

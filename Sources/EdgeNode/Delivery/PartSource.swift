@@ -104,7 +104,7 @@ final class PartSource {
         }
         if !isJudged {
             guard length == completeLength, StrongValidator(head.clientFields) == validator,
-                head.secondaryKey?.matches(exchange.request.selecting) ?? true
+                exchange.request.selecting.fit(of: head) != .none
             else { return .read(.failed) }
             isJudged = true
             isExact = false

@@ -1,3 +1,4 @@
+import EdgeHTTP
 import EdgePolicy
 
 /// What all the rules of a site that match a request come to. Computed once for each set of matching rules,
@@ -11,12 +12,23 @@ public final class ResolvedRules: Sendable {
     let stallTimeoutMilliseconds: Int64?
     /// Whether there is nothing to edit and the query enters the key as it came.
     public let isPlain: Bool
+    public let forwarding: FieldForwarding
+    let clientAddressField: [UInt8]?
+    /// Names that only the configuration may bring to the origin, in the form of ``ForwardedFields/plain(_:)``.
+    let reservedFields: [[UInt8]]
+    /// What of a request may reach the origin otherwise than it came, by these rules.
+    let touched: TouchedFields
 
     /// Whether clients get a lifetime of the rules' making in place of the origin's.
     var ownsLifetime: Bool { responseEdits.clientCacheControl != nil }
 
     /// Takes each field from the first of `rules` that sets it, and the rest from the site and the defaults.
-    init(rules: [RuleConfiguration], site: SiteConfiguration, maxResponseBytes: Int64) {
+    ///
+    /// - Parameter originFields: the names of the fields that the origin gets with every pull.
+    init(
+        rules: [RuleConfiguration], site: SiteConfiguration, maxResponseBytes: Int64,
+        originFields: [String] = []
+    ) {
         var caching = CachingRules()
         caching.stale = site.stale
         caching.honoursClient = site.honoursClient
@@ -35,6 +47,13 @@ public final class ResolvedRules: Sendable {
         requestEdits = PreparedEdits(merging: rules.compactMap(\.request))
         responseEdits = PreparedEdits(merging: rules.compactMap(\.response))
         stallTimeoutMilliseconds = Self.first(rules, \.stallTimeoutMilliseconds)
+        forwarding = site.forwarding
+        clientAddressField = site.clientAddressField.map { Array($0.utf8) }
+        reservedFields =
+            (requestEdits.set.map(\.name) + requestEdits.remove + originFields.map { Array($0.utf8) }
+            + (clientAddressField.map { [$0] } ?? [])).map(ForwardedFields.plain)
+        touched = TouchedFields(
+            cookies: caching.cookies, reserved: reservedFields, forwarding: forwarding)
         isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
     }
 

@@ -6,9 +6,9 @@ extension Site {
     /// Stands in for the site that a request's host does not name, until the request is refused.
     static let none = Site(SiteConfiguration(hosts: [], origin: ""), maxResponseBytes: 0)
 
-    /// The Host for a request that named none (HTTP/1.0): the first that is a name and not a pattern.
-    var defaultHost: [UInt8] {
-        hosts.first { !$0.contains("*") }.map { Array($0.utf8) } ?? []
+    /// The first host that is a name and not a pattern.
+    var firstName: [UInt8]? {
+        hosts.first { !$0.contains("*") }.map { Array($0.utf8) }
     }
 }
 

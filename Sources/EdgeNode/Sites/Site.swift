@@ -30,15 +30,21 @@ public final class Site: Sendable {
 
     private let configuration: SiteConfiguration
     private let maxResponseBytes: Int64
+    /// The names of the fields that its origin gets with every pull.
+    private let originFields: [String]
     /// One for each rule; nil matches everything.
     private let globs: [Glob?]
     private let constant: ResolvedRules?
     private let remembered = Mutex<[RuleSet: ResolvedRules]>([:])
 
-    init(_ configuration: SiteConfiguration, maxResponseBytes: Int64, number: Int = SiteNumbers.none) {
+    init(
+        _ configuration: SiteConfiguration, maxResponseBytes: Int64, number: Int = SiteNumbers.none,
+        originFields: [String] = []
+    ) {
         precondition(configuration.rules.count <= Self.maxRules, "a site has at most \(Self.maxRules) rules")
         self.configuration = configuration
         self.maxResponseBytes = maxResponseBytes
+        self.originFields = originFields
         hosts = configuration.hosts
         self.number = number
         nameOctets = Array((configuration.hosts.first ?? "").utf8)
@@ -50,7 +56,8 @@ public final class Site: Sendable {
         constant =
             globs.allSatisfy({ $0 == nil })
             ? ResolvedRules(
-                rules: configuration.rules, site: configuration, maxResponseBytes: maxResponseBytes) : nil
+                rules: configuration.rules, site: configuration, maxResponseBytes: maxResponseBytes,
+                originFields: originFields) : nil
     }
 
     /// The rules that apply to a request for `path`, in their order.
@@ -72,7 +79,7 @@ public final class Site: Sendable {
                 rules: configuration.rules.indices.filter { matching.contains($0) }.map {
                     configuration.rules[$0]
                 },
-                site: configuration, maxResponseBytes: maxResponseBytes)
+                site: configuration, maxResponseBytes: maxResponseBytes, originFields: originFields)
             if known.count < Self.maxRemembered { known[matching] = rules }
             return rules
         }

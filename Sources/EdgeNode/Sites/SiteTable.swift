@@ -1,9 +1,11 @@
 import EdgeHTTP
+import EdgeOrigin
 import EdgePolicy
+import EdgeStore
 
 /// Finds the site that answers for a host: an exact name beats a wildcard, a longer wildcard beats a
 /// shorter one, and `*` comes last. Names are compared without regard to the case of ASCII letters (RFC
-/// 9110 4.2.3), the port and one trailing dot are ignored.
+/// 9110 4.2.3), the port and trailing dots are ignored.
 ///
 /// All names lie in one open-addressed table under a hash that is computed from the last octet to the
 /// first. So the hash of each suffix falls out on the way to the hash of the whole name, and one pass over
@@ -23,6 +25,9 @@ public final class SiteTable: Sendable {
     /// Positions in `names`, or -1; a power of two of them, at most half in use.
     private let slots: [Int32]
     private let catchAll: Site?
+    /// The authority of requests that name none (HTTP/1.0), as it stands in keys: the first name of the first site,
+    /// or else its origin's own. Empty without a site.
+    public let defaultAuthority: [UInt8]
     /// The sites' names by their numbers.
     private let namesByNumber: [[UInt8]]
 
@@ -33,7 +38,9 @@ public final class SiteTable: Sendable {
     public init(_ configuration: NodeConfiguration, numbers: SiteNumbers = SiteNumbers()) {
         let maxResponseBytes = configuration.cache.maxResponseBytes
         let sites = configuration.sites.map {
-            Site($0, maxResponseBytes: maxResponseBytes, number: numbers.number($0.hosts.first ?? ""))
+            Site(
+                $0, maxResponseBytes: maxResponseBytes, number: numbers.number($0.hosts.first ?? ""),
+                originFields: configuration.origins[$0.origin].map { Array($0.headers.keys) } ?? [])
         }
         var names: [Name] = []
         var catchAll: Site?
@@ -50,6 +57,8 @@ public final class SiteTable: Sendable {
             }
         }
         self.sites = sites
+        let origin = sites.first.flatMap { configuration.origins[$0.originName]?.urls.first }
+        defaultAuthority = sites.first?.firstName ?? origin.map { Self.authority(ofURL: $0) } ?? []
         self.names = names
         self.catchAll = catchAll
         slots = Self.slots(for: names)
@@ -61,8 +70,29 @@ public final class SiteTable: Sendable {
     /// The name of the site that is counted under `number`.
     func name(number: Int) -> [UInt8] { number < namesByNumber.count ? namesByNumber[number] : [] }
 
-    /// The first site of the configuration: it serves HTTP/1.0 requests without a Host.
+    /// The first site of the configuration.
     public var firstSite: Site? { sites.first }
+
+    /// The site of requests without a Host: that of the authority under which they are keyed, where there is one, or
+    /// two sites would share keys.
+    var siteWithoutHost: Site? { site(forHost: defaultAuthority[...]) ?? firstSite }
+
+    /// The site whose requests have `authority` in their keys, with a Host or without.
+    func site(forKeyed authority: ArraySlice<UInt8>) -> Site? {
+        site(forHost: authority) ?? (authority.elementsEqual(defaultAuthority) ? firstSite : nil)
+    }
+
+    /// ``defaultAuthority`` without its port.
+    var defaultHost: ArraySlice<UInt8> { PurgeStamps.split(authority: defaultAuthority).name }
+
+    /// The authority of an origin's URL, as it stands in keys: without the default port of its scheme.
+    private static func authority(ofURL url: String) -> [UInt8] {
+        let text = Array(url.utf8)
+        let isSecure = text.starts(with: "https://".utf8)
+        let rest = text.dropFirst(isSecure ? 8 : 7)
+        return CacheKey.authority(
+            rest.prefix { $0 != UInt8(ascii: "/") }, scheme: isSecure ? "https" : "http")
+    }
 
     /// The site that answers for `host`, the octets of an authority with or without port; nil: none does
     /// (421).
@@ -107,7 +137,7 @@ public final class SiteTable: Sendable {
         return slots
     }
 
-    /// How many octets of an authority are its host: without port and without one trailing dot.
+    /// How many octets of an authority are its host: without port and without trailing dots, as in keys.
     private static func nameLength(_ octets: UnsafeBufferPointer<UInt8>) -> Int {
         var length = octets.count
         var index = length
@@ -121,7 +151,7 @@ public final class SiteTable: Sendable {
             // Only digits can belong to a port; anything else, a bracket too, ends the search.
             if !Octet.isDigit(octet) { break }
         }
-        if length > 1, octets[length - 1] == dot { length -= 1 }
+        while length > 1, octets[length - 1] == dot { length -= 1 }
         return length
     }
 

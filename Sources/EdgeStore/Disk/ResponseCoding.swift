@@ -90,8 +90,10 @@ struct ResponseCoding {
         switch reader.read(UInt8.self) {
         case 0: break
         case 1:
-            guard let selecting = readFields(&reader), let rule = VaryRule.parse(fields) else { return nil }
-            secondaryKey = SecondaryKey(rule: rule, request: selecting, response: fields)
+            guard let selecting = readFields(&reader),
+                let key = SecondaryKey(request: selecting, response: fields)
+            else { return nil }
+            secondaryKey = key
         default: return nil
         }
         let metadata = StoredMetadata(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import EdgeConfig
+import EdgeNode
 
 /// `rockpool check FILE`
 struct CheckCommand: ParsableCommand {
@@ -11,12 +12,14 @@ struct CheckCommand: ParsableCommand {
     var file: String
 
     func run() throws {
+        let configuration: NodeConfiguration
         do {
-            _ = try ConfigurationFile.load(path: file)
+            configuration = try ConfigurationFile.load(path: file)
         } catch {
             for problem in error.errors { Terminal.error(Printable.lines("\(problem)")) }
             throw ExitCode(1)
         }
+        for notice in ConfigurationNotice.all(of: configuration, file: file) { print(notice) }
         print("\(file): ok")
     }
 }

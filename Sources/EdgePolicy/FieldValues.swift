@@ -3,7 +3,7 @@ import Synchronization
 
 /// The fields of one request as far as Vary may name them, for all the stored responses and pulls that the
 /// request is compared with: what a field says is worked out once a request, whoever asks.
-public final class SelectingFields: Sendable {
+public final class FieldValues: Sendable {
     public let fields: FieldSection
     private let values = Mutex(SelectingValues())
 
@@ -17,7 +17,7 @@ public final class SelectingFields: Sendable {
 
     /// Whether two requests select the same response of an origin that varies by `rule`, as far as can be
     /// said without the response.
-    public func agrees(with other: SelectingFields, by rule: VaryRule) -> Bool {
+    public func agrees(with other: FieldValues, by rule: VaryRule) -> Bool {
         guard !rule.isStar else { return false }
         if self === other { return true }
         for name in rule.names {
