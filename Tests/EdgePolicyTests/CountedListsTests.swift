@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test func `a head with 128 KiB of tags is taken from an origin`() {
-        var parser = ResponseHeadParser(allowsHTTP2: false)
+        var parser = ResponseHeadParser()
         let tags = "Cache-Tag: " + String(repeating: "tag,", count: 16_384) + "\r\n"
         var result: ResponseHeadParser.Event?
         for line in ["HTTP/1.1 200 OK\r\n", tags, tags, "\r\n"] {
