@@ -21,6 +21,7 @@ extension SchemaKind {
         case .serverName: "A host name"
         case .hosts: "A list of host names"
         case .originName: "A name"
+        case .methods: "A list of methods"
         case .networks: "A list of networks"
         case .fields: "Names and values"
         case .fieldNames, .parameterNames: "A list of names"
@@ -48,6 +49,7 @@ extension SchemaKind {
         case .urlPath: .pattern("^/")
         case .glob: .pattern("^[/*?]")
         case .originURLs: .list(of: .pattern(OriginURL.pattern), least: 1)
+        case .methods: .list(of: .pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), least: 1)
         case .hosts, .networks: .list(of: .text, least: 1)
         case .fieldNames, .parameterNames: .list(of: .text, least: 0)
         case .fields(let files):
