@@ -153,6 +153,10 @@ enum ConfigurationSchema {
                 "sites[].honourClient", .flag, default: "false",
                 "Whether the client's Cache-Control and Pragma count."),
             SchemaKey(
+                "sites[].methods", .methods, example: "[GET, HEAD, POST]",
+                "The methods that requests may have; any other gets 405. Without this key, all but "
+                    + "CONNECT and TRACE."),
+            SchemaKey(
                 "sites[].purgeFrom", .networks, example: "[10.0.0.0/8, \"2001:db8::/32\"]",
                 "From where a request with the method PURGE purges its URL. From elsewhere, and without this "
                     + "key, it is refused."),

@@ -29,6 +29,7 @@ enum SchemaKind: Sendable {
     case serverName
     case hosts
     case originName
+    case methods
     /// Networks of IP addresses.
     case networks
     /// Field names to values; with files, a value may be `{ file: path }`.

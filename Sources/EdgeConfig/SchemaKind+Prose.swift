@@ -21,6 +21,7 @@ extension SchemaKind {
         case .serverName: "A host name"
         case .hosts: "A list of host names"
         case .originName: "A name"
+        case .methods: "A list of methods"
         case .networks: "A list of networks"
         case .fields: "Names and values"
         case .fieldName: "The name of a field"
@@ -50,6 +51,7 @@ extension SchemaKind {
         case .urlPath: .pattern("^/")
         case .glob: .pattern("^[/*?]")
         case .originURLs: .list(of: .pattern(OriginURL.pattern), least: 1)
+        case .methods: .list(of: .pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"), least: 1)
         case .hosts, .networks: .list(of: .text, least: 1)
         case .fieldName: .pattern("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
         case .fieldNames, .parameterNames: .list(of: .text, least: 0)

@@ -1,3 +1,4 @@
+import EdgeHTTP
 import EdgeNode
 import EdgePolicy
 import EdgePrimitives
@@ -15,6 +16,7 @@ struct SiteReader {
             var site = SiteConfiguration(hosts: hosts(section, lines: &lines), origin: origin(section))
             if let stale = section.section("stale") { site.stale = self.stale(stale) }
             site.honoursClient = section.flag("honourClient") ?? site.honoursClient
+            site.methods = methods(section)
             site.purgeFrom = networks(section)
             site.clientAddressField = section.fieldName("clientAddress") { name in
                 guard FieldText.isFree(name) else {
@@ -88,6 +90,43 @@ struct SiteReader {
             throw TextProblem(wrong, "write one such as www.example.com or \"*.example.net\"")
         }
         return host
+    }
+
+    private func methods(_ section: ConfigurationSection) -> [String]? {
+        let example = "write a list such as [GET, HEAD, POST]"
+        guard let value = section.value("methods"), let members = section.list(value, "methods", example)
+        else {
+            return nil
+        }
+        var methods: [String] = []
+        for node in members {
+            guard let text = section.text(node, "methods", "a method") else { continue }
+            if let problem = Self.problem(method: text) {
+                reading.report(node, problem)
+            } else if methods.contains(text) {
+                reading.report(node, "the method \(text) is named twice", "keep one")
+            } else {
+                methods.append(text)
+            }
+        }
+        return methods
+    }
+
+    /// What is wrong with a method (RFC 9110 9.1, where case counts).
+    private static func problem(method: String) -> TextProblem? {
+        let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
+        switch method.uppercased() {
+        case let upper where upper != method && known.contains(upper):
+            return TextProblem("\"\(method)\" is not a method", "write \(upper)")
+        case "CONNECT", "TRACE": return TextProblem("the node never takes \(method)", "remove it")
+        case "PURGE":
+            return TextProblem("PURGE is not for the site to take", "remove it, and see purgeFrom")
+        default: break
+        }
+        guard !method.isEmpty, method.utf8.allSatisfy({ Octet.isToken($0) }) else {
+            return TextProblem("\"\(FieldText.escape(method))\" is not a method", "write one such as GET")
+        }
+        return nil
     }
 
     private func networks(_ section: ConfigurationSection) -> [NetworkRange] {

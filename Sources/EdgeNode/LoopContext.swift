@@ -105,7 +105,9 @@ public final class LoopContext {
             !head.names.intersects(Self.unplain), let authority = head.authorityRange
         else { return nil }
         followReload()
-        guard let site = sites.site(forHost: head.fields.bytes[authority]) else { return nil }
+        guard let site = sites.site(forHost: head.fields.bytes[authority]), site.takes(head) else {
+            return nil
+        }
         let rules = site.resolve(path: head.path)
         guard rules.isPlain, !rules.caching.passes, !rules.caching.honoursClient,
             rules.caching.cookies != .pass || !head.names.contains(.cookie),
@@ -490,7 +492,7 @@ extension Exchange {
     func answerOptions() {
         var writer = HeadWriter(status: 204)
         writer.append(.date, HTTPDate.format(context.wallNow().seconds))
-        writer.append(.allow, Array(Node.allowedMethods.utf8))
+        writer.append(.allow, Array(request.site.allow.utf8))
         if request.head.framing != .none { keepAlive = false }
         start(writer, status: 204, Delivery(source: .none, segments: []))
     }

@@ -3,8 +3,8 @@ import EdgePolicy
 import EdgePrimitives
 import EdgeStore
 
-/// What becomes of a request, given what is stored and known. One function decides it, for exchanges and for those
-/// who only ask.
+/// What becomes of a request, given what is stored and known. One function decides it, for exchanges and for
+/// those who only ask.
 enum NextStep {
     /// An answer of the node's own, with its reason.
     struct Refusal {
@@ -53,19 +53,23 @@ struct Selection {
 }
 
 extension Node {
-    /// What Allow says (RFC 9110 10.2.1): what a method that is refused is told, and OPTIONS.
+    /// What Allow says (RFC 9110 10.2.1) where a site does not name its methods: what a method that is
+    /// refused is told, and OPTIONS.
     static let allowedMethods = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"
 
-    static let notAllowed = NextStep.Refusal(
-        status: 405, reason: .method, error: .httpRequestError, details: "method not allowed",
-        extra: [(.allow, allowedMethods)])
+    static func notAllowed(at site: Site) -> NextStep.Refusal {
+        NextStep.Refusal(
+            status: 405, reason: .methodNotAllowed, error: .httpRequestError,
+            details: Reason.methodNotAllowed.rawValue, extra: [(.allow, site.allow)])
+    }
 
     /// What the request itself decides: methods that the node answers, and loops.
     func ownAnswer(_ request: ExchangeRequest) -> NextStep? {
         let head = request.head
         switch head.method {
-        case .connect, .trace: return .refuse(Self.notAllowed)
+        case .connect, .trace: return .refuse(Self.notAllowed(at: request.site))
         case .other where head.methodBytes.elementsEqual("PURGE".utf8): return purgeStep(request)
+        case _ where !request.site.takes(head): return .refuse(Self.notAllowed(at: request.site))
         case .options:
             // RFC 9110 7.6.2: the recipient at which Max-Forwards is 0 answers.
             if let hops = head.fields.first(.maxForwards), hops.elementsEqual([48]) { return .answerOptions }
@@ -115,7 +119,8 @@ extension Node {
             if head.method == .head { return .pass(forward, reason, candidate: nil) }
             if RangeAsk.isWasteful(head.fields) { return .pass(forward, .range, candidate: nil) }
             guard isAlone else { return .miss(forward, reason, hint: selection.hint, isAlone: false) }
-            // A range is pulled all the same: were it passed on, no range would ever be kept and end the mark.
+            // A range is pulled all the same: were it passed on, no range would ever be kept and end the
+            // mark.
             return Preconditions.hasConditions(head.fields)
                 ? .pass(forward, isWithdrawn ? reason : .hitForMiss, candidate: nil)
                 : .miss(

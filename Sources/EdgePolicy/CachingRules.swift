@@ -67,6 +67,9 @@ public struct CachingRules: Sendable, Equatable {
     public var maxResponseBytes: Int64 = 4 << 30
     /// The line of the rule that gave the lifetime, for explanations; 0 where none did.
     public var lifetimeRuleLine = 0
+    /// Where the path can be read as several and the rules differ: those of each reading, of which these are
+    /// the strictest.
+    public var readings: [CachingRules] = []
 
     public init() {}
 

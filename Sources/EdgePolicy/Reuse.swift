@@ -53,7 +53,9 @@ public enum Reuse {
         _ staleness: Int64,
         isSoftPurged: Bool
     ) -> Decision {
-        let expired = Decision.validate(isSoftPurged ? .softPurged : .expired)
+        // It has no lifetime, and a rule would have given one but for the path.
+        let isAmbiguous = stored.freshnessSource == .none && !rules.readings.isEmpty
+        let expired = Decision.validate(isSoftPurged ? .softPurged : isAmbiguous ? .pathAmbiguous : .expired)
         if StalePolicy.forbidsStale(stored, rules: rules) { return expired }
         if request.minFresh != nil { return .validate(.clientMinFresh) }
         if let maxAge = request.maxAge, stored.currentAgeMilliseconds(at: now) > maxAge,

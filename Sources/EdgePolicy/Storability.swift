@@ -14,6 +14,24 @@ public enum Storability {
         request: RequestTraits, response: ResponseHead, rules: CachingRules, requestTime: WallTime,
         responseTime: WallTime
     ) -> Verdict {
+        func judge(_ rules: CachingRules) -> Verdict {
+            Self.judge(
+                request: request, response: response, rules: rules, requestTime: requestTime,
+                responseTime: responseTime)
+        }
+        let verdict = judge(rules)
+        guard case .notStorable(let reason) = verdict, reason != .rulePass else { return verdict }
+        // Would it be stored, were only one of the paths meant that this one can be read as?
+        for reading in rules.readings {
+            if case .storable = judge(reading) { return .notStorable(.pathAmbiguous) }
+        }
+        return verdict
+    }
+
+    private static func judge(
+        request: RequestTraits, response: ResponseHead, rules: CachingRules, requestTime: WallTime,
+        responseTime: WallTime
+    ) -> Verdict {
         if let reason = ruledOut(request, response.status, rules) { return .notStorable(reason) }
         let setsCookie = rules.setCookie == .drop && response.fields.contains(.setCookie)
         // Of a response that sets a cookie the origin's own word counts and nobody else's.

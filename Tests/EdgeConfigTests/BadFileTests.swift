@@ -139,6 +139,14 @@ struct BadFileTests {
         .after(
             "    honourClient: yes\n",
             "10:19: \"honourClient\" is \"yes\", not true or false; write true"),
+        .after("    methods: [GET, post]\n", "10:20: \"post\" is not a method; write POST"),
+        .after("    methods: [\"G T\"]\n", "10:15: \"G T\" is not a method; write one such as GET"),
+        .after("    methods: [GET, TRACE]\n", "10:20: the node never takes TRACE; remove it"),
+        .after(
+            "    methods: [PURGE]\n", "10:15: PURGE is not for the site to take; remove it, and see purgeFrom"
+        ),
+        .after("    methods: [GET, GET]\n", "10:20: the method GET is named twice; keep one"),
+        .after("    methods: []\n", "10:14: "),
         .after(
             "    purgeFrom: [10.1.2.3/8]\n",
             "10:17: \"10.1.2.3/8\" is not a network: it has bits beyond its prefix; write \"10.0.0.0/8\""),

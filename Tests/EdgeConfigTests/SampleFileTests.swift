@@ -149,6 +149,7 @@ struct SampleFileTests {
             #expect(origin.tls.authorityFile == folder + "ca.pem")
             #expect(origin.health == OriginConfiguration.Health(path: "/healthz"))
             let site = try #require(configuration.sites.first)
+            #expect(site.methods == ["GET", "HEAD", "POST"])
             #expect(site.stale.ifErrorMilliseconds == 86_400_000)
             #expect(site.stale.afterMilliseconds == 300)
             #expect(site.rules.first?.lifetimes == .init(byStatus: [200: 2_592_000_000, 404: 10_000]))

@@ -26,7 +26,8 @@ import Testing
         (.post, 399, true), (.get, 200, false), (.head, 200, false), (.options, 200, false),
         (.trace, 200, false),
         (.post, 400, false), (.post, 500, false), (.delete, 404, false), (.post, 199, false),
-        (.connect, 200, false),
+        (.connect, 200, false), (.propfind, 207, false), (.report, 207, false), (.search, 207, false),
+        (.query, 200, false), (.other, 302, true), (.other, 404, false),
     ])
     func `a successful unsafe request invalidates its target`(method: Method, status: Int, expected: Bool) {
         let found = targets(method, status, [("Location", "/x")])

@@ -131,6 +131,11 @@ struct GrowingText: Sendable, CustomTestStringConvertible {
                     response: FieldSection([("Location", String(decoding: text, as: UTF8.self))]))
             }
         },
+        GrowingText(name: "path: escapes", head: "/", unit: "%252e") { _ = PathReadings($0[...]) },
+        GrowingText(name: "path: everything", head: "/", unit: "%2e%5c;a//../b/") {
+            _ = PathReadings($0[...])
+        },
+        GrowingText(name: "path: dots", head: "/", unit: "a/../b;/") { _ = PathReadings($0[...]) },
         GrowingText(name: "Host", head: "[", unit: ":", tail: "]") { _ = AuthorityReader.isValid($0) },
         GrowingText(name: "Host", unit: "%41") { _ = AuthorityReader.isValid($0) },
         GrowingText(name: "HTTP-date", unit: "1 ") { _ = HTTPDate.parse($0[...]) },

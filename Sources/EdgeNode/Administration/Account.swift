@@ -4,8 +4,8 @@ import EdgePolicy
 import EdgePrimitives
 import EdgeStore
 
-/// Puts what becomes of a request into words. It decides nothing: what it tells is ``NextStep`` and what the rules of
-/// EdgePolicy say of the stored response.
+/// Puts what becomes of a request into words. It decides nothing: what it tells is ``NextStep`` and what the
+/// rules of EdgePolicy say of the stored response.
 struct Account {
     let node: Node
     let request: ExchangeRequest
@@ -168,6 +168,8 @@ struct Account {
         case .range: "the range is not stored"
         case .signedFields: "the request signs its fields, so it goes on as it is"
         case .tooManyFields: "the request has more than 8 KiB of fields, and no answer to such is kept"
+        case .pathAmbiguous:
+            "rules give it a lifetime in some readings of its path, but not in all, so that it has none"
         case .hitForMiss:
             "its last responses could not be shared between clients, so each request has a pull of its own"
         default: reason.rawValue
@@ -239,6 +241,13 @@ struct Account {
         {
         case .unmarked: break
         case .backingOff, .probe: notes.append("the last pull of this key failed")
+        }
+        let path = request.head.path
+        for rule in request.site.matchingInPart(path: path) {
+            let place = rule.line > 0 ? "the rule in line \(rule.line)" : "a rule"
+            notes.append(
+                "the path can be read as another one: \(place) (\(rule.match.path ?? "*")) matches some "
+                    + "readings and not all, so it forbids and does not permit (path-ambiguous)")
         }
         if originIsTakenAsDown { notes.append("the origin \(request.site.originName) is taken as down") }
         if let after = request.rules.caching.stale.afterMilliseconds {

@@ -11,7 +11,7 @@ extension Node {
     /// could have what is stored invalidated (RFC 9111 4.4).
     func purgeStep(_ request: ExchangeRequest) -> NextStep {
         let networks = request.site.purgeFrom
-        guard !networks.isEmpty else { return .refuse(Self.notAllowed) }
+        guard !networks.isEmpty else { return .refuse(Self.notAllowed(at: request.site)) }
         let client = String(decoding: request.client.text, as: UTF8.self)
         guard networks.contains(where: { $0.contains(client) }) else {
             return .refuse(

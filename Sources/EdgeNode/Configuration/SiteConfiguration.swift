@@ -10,6 +10,8 @@ public struct SiteConfiguration: Sendable, Equatable {
     public var stale = CachingRules.Stale()
     public var rules: [RuleConfiguration] = []
     public var honoursClient = false
+    /// The methods that the site takes, in the order in which Allow names them; nil: all that the node takes.
+    public var methods: [String]?
     /// Whose PURGE requests are carried out: connections from these networks.
     public var purgeFrom: [NetworkRange] = []
     /// A field in which the origin gets the client's address, beside X-Forwarded-For and Forwarded.

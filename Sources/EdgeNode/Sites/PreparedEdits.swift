@@ -11,6 +11,12 @@ public struct PreparedEdits: Sendable {
 
     public var isEmpty: Bool { remove.isEmpty && set.isEmpty && clientCacheControl == nil }
 
+    init(set: [(name: [UInt8], value: [UInt8])], remove: [[UInt8]], clientCacheControl: [UInt8]?) {
+        self.set = set
+        self.remove = remove
+        self.clientCacheControl = clientCacheControl
+    }
+
     /// The sum of the edits of several rules, the first rule first: what is done to a field is decided by
     /// the first rule that names it, be it to set or to remove.
     init(merging edits: [RuleConfiguration.FieldEdits]) {

@@ -57,6 +57,35 @@ public final class ResolvedRules: Sendable {
         isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
     }
 
+    /// What rules come to for a path that can be read as several (``PathReadings``). For each key what the
+    /// rules say is found in each reading, first match first; then the strictest of that counts, so that a
+    /// rule permits only where it decides in every reading, and forbids where it decides in any:
+    ///
+    ///     key                   permits           forbids          where readings differ
+    ///     ttl                   a lifetime        0: none at all   none; else, by status, the least
+    ///     override              to overrule       to keep longer   off, and its ttl is a cap
+    ///     maxTTL                a longer one      a shorter one    the least
+    ///     query                 all but `all`     -                all
+    ///     cookies               strip             pass             pass, else keep
+    ///     cache                 on                pass             pass
+    ///     request.set           what it sets      the client's     the field is removed
+    ///     request.remove        -                 every field      the field is removed
+    ///     response.set          CORS and such     other fields     set, but for CORS and such
+    ///     response.remove       CSP and such      other fields     removed, but for CSP and such
+    ///     clientCacheControl    a lifetime        no-store etc.    the one that forbids, else none
+    ///
+    /// What a key does that is not in this table yet has to be decided in ``CachingRules/strictest(of:)``.
+    ///
+    /// - Parameter readings: the rules of each reading, the path as it came first.
+    init(strictest readings: [ResolvedRules]) {
+        caching = CachingRules.strictest(of: readings.map(\.caching))
+        let queries = readings.map(\.query)
+        query = queries.allSatisfy { $0 == queries[0] } ? queries[0] : .all
+        requestEdits = .strictestRequest(readings.map(\.requestEdits))
+        responseEdits = .strictestResponse(readings.map(\.responseEdits))
+        isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
+    }
+
     private static func first<Value>(
         _ rules: [RuleConfiguration], _ field: (RuleConfiguration) -> Value?
     ) -> Value? {

@@ -1,3 +1,4 @@
+import EdgeHTTP
 import EdgePolicy
 import EdgePrimitives
 import Synchronization
@@ -25,6 +26,11 @@ public final class Site: Sendable {
     /// The name of the origin in ``NodeConfiguration/origins``.
     public let originName: String
 
+    /// What Allow says (RFC 9110 10.2.1).
+    let allow: String
+    /// The methods that the site takes; nil: all.
+    private let methods: [[UInt8]]?
+
     /// Whose PURGE requests are carried out.
     var purgeFrom: [NetworkRange] { configuration.purgeFrom }
 
@@ -36,6 +42,8 @@ public final class Site: Sendable {
     private let globs: [Glob?]
     private let constant: ResolvedRules?
     private let remembered = Mutex<[RuleSet: ResolvedRules]>([:])
+    /// The same for paths that can be read as several, by the sets of their readings.
+    private let rememberedReadings = Mutex<[[RuleSet]: ResolvedRules]>([:])
 
     init(
         _ configuration: SiteConfiguration, maxResponseBytes: Int64, number: Int = SiteNumbers.none,
@@ -46,6 +54,8 @@ public final class Site: Sendable {
         self.maxResponseBytes = maxResponseBytes
         self.originFields = originFields
         hosts = configuration.hosts
+        allow = configuration.methods?.joined(separator: ", ") ?? Node.allowedMethods
+        methods = configuration.methods?.map { Array($0.utf8) }
         self.number = number
         nameOctets = Array((configuration.hosts.first ?? "").utf8)
         originName = configuration.origin
@@ -60,20 +70,80 @@ public final class Site: Sendable {
                 originFields: originFields) : nil
     }
 
-    /// The rules that apply to a request for `path`, in their order.
-    func matching(path: ArraySlice<UInt8>) -> [RuleConfiguration] {
-        zip(configuration.rules, globs).filter { $1?.matches(path) ?? true }.map(\.0)
+    /// Whether the site takes requests of that method.
+    @inline(__always)
+    func takes(_ head: RequestHead) -> Bool {
+        guard let methods else { return true }
+        return methods.contains { $0.elementsEqual(head.methodBytes) }
     }
 
-    /// What the rules say about a request for `path`, whose octets are matched as they came.
+    /// The rules that apply to a request for `path`, in their order; those that match one reading of it are
+    /// among them.
+    func matching(path: ArraySlice<UInt8>) -> [RuleConfiguration] {
+        let sets = ruleSets(path)
+        return configuration.rules.indices.filter { index in sets.contains { $0.contains(index) } }
+            .map { configuration.rules[$0] }
+    }
+
+    /// The rules that match some readings of `path` and not all.
+    func matchingInPart(path: ArraySlice<UInt8>) -> [RuleConfiguration] {
+        let sets = ruleSets(path)
+        return configuration.rules.indices.filter { index in
+            sets.contains { $0.contains(index) } && !sets.allSatisfy { $0.contains(index) }
+        }.map { configuration.rules[$0] }
+    }
+
+    /// What the rules say about a request for `path`. Its octets are matched as they came, and as whoever
+    /// reads the path in another way would see them (``PathReadings``).
     public func resolve(path: ArraySlice<UInt8>) -> ResolvedRules {
         if let constant { return constant }
+        if PathReadings.isPlain(path) { return resolve(ruleSet(path)) }
+        let sets = ruleSets(path)
+        if sets.count == 1 { return resolve(sets[0]) }
+        if let rules = rememberedReadings.withLock({ $0[sets] }) { return rules }
+        let rules = ResolvedRules(strictest: sets.map(resolve))
+        rememberedReadings.withLock { if $0.count < Self.maxRemembered { $0[sets] = rules } }
+        return rules
+    }
+
+    /// The rules that match that very text.
+    private func ruleSet(_ path: ArraySlice<UInt8>) -> RuleSet {
         var matching = RuleSet()
         for index in 0..<globs.count {
             if let glob = globs[index], !glob.matches(path) { continue }
             matching.insert(index)
         }
-        return remembered.withLock { known in
+        return matching
+    }
+
+    /// The sets of rules that match the readings of `path`, each once.
+    private func ruleSets(_ path: ArraySlice<UInt8>) -> [RuleSet] {
+        guard constant == nil, !PathReadings.isPlain(path) else { return [ruleSet(path)] }
+        let readings = PathReadings(path)
+        guard !readings.isTooMany else { return unreadable }
+        var sets: [RuleSet] = []
+        for text in readings.texts {
+            let set = ruleSet(text[...])
+            if !sets.contains(set) { sets.append(set) }
+        }
+        return sets
+    }
+
+    /// What a path may match that has more readings than are worked out: the rules for every path, and each
+    /// other.
+    private var unreadable: [RuleSet] {
+        let every = globs.map { $0 == nil || $0 == Self.everyPath }
+        return ([nil] + globs.indices.filter { !every[$0] }).map { other in
+            var set = RuleSet()
+            for index in globs.indices where every[index] || index == other { set.insert(index) }
+            return set
+        }
+    }
+
+    private static let everyPath = Glob("/*")
+
+    private func resolve(_ matching: RuleSet) -> ResolvedRules {
+        remembered.withLock { known in
             if let rules = known[matching] { return rules }
             let rules = ResolvedRules(
                 rules: configuration.rules.indices.filter { matching.contains($0) }.map {
