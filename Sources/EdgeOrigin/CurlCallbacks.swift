@@ -52,9 +52,8 @@ enum CurlCallbacks {
     static let open: rockpool_open_callback = { user, _, address in
         guard let user, let address else { return -1 }
         let descriptor = rockpool_open_socket(address)
-        if descriptor >= 0 {
-            Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue().socketOpened(descriptor)
-        }
+        let loop = Unmanaged<PullLoop>.fromOpaque(user).takeUnretainedValue()
+        if descriptor >= 0 { loop.socketOpened(descriptor) } else { loop.socketFailed() }
         return descriptor
     }
 

@@ -197,7 +197,7 @@ extension String {
 public struct OriginSnapshot: Sendable {
     public enum Health: String, Sendable {
         case healthy, unhealthy
-        /// Out, and a check of it is under way.
+        /// Out, and being looked at to see whether it is back.
         case halfOpen
     }
 

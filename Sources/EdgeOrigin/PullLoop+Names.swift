@@ -12,6 +12,8 @@ extension PullLoop {
             pools.values.flatMap(\.servers).filter { $0.endpoint.address == nil }.map(\.endpoint.host)
         }
         names.follow(Set(hosts))
+        // Told again: what libcurl has may be of an origin that had the name before.
+        toldNames = [:]
     }
 
     func lookUpNames(_ now: MonotonicTime) {
@@ -84,7 +86,7 @@ extension PullLoop {
             case .known(let addresses, let number) = names.standing(endpoint.host, now: now)
         else { return }
         transfer.nameNumber = number
-        guard toldNames[endpoint.place] != number else { return }
+        guard toldNames[transfer.request.origin]?[endpoint.place] != number else { return }
         let list = addresses.map { $0.contains(":") ? "[\($0)]" : $0 }.joined(separator: ",")
         transfer.nameList = curl_slist_append(nil, "\(endpoint.place):\(list)")
         _ = rockpool_setopt_list(easy, CURLOPT_RESOLVE, transfer.nameList)
@@ -102,7 +104,9 @@ extension PullLoop {
     func mayGoOut(_ transfer: PullTransfer, address: UnsafePointer<CChar>?, localPort: Int) -> Bool {
         transfer.localPort = localPort
         guard let endpoint = transfer.endpoint, endpoint.address == nil else { return true }
-        if transfer.nameList != nil { toldNames[endpoint.place] = transfer.nameNumber }
+        if transfer.nameList != nil {
+            toldNames[transfer.request.origin, default: [:]][endpoint.place] = transfer.nameNumber
+        }
         // A new connection is to where libcurl was told, though that may have changed since.
         guard !transfer.isFresh, let address else { return true }
         return names.addresses(endpoint.host).contains(String(cString: address))

@@ -54,8 +54,10 @@ final class PullLoop: @unchecked Sendable {
     private var isStopping = false
     private(set) var sockets: SocketTable
     var names: OriginNames
-    /// By `host:port`, which answer for the name libcurl has.
-    var toldNames: [String: Int] = [:]
+    /// By origin and `host:port`, which answer for the name libcurl has.
+    var toldNames: [String: [String: Int]] = [:]
+    /// When a socket could not be had, which is no origin's fault.
+    private var noSocketAt: MonotonicTime?
     /// Pulls that wait for the first answer for their server's name.
     var namelessTransfers: [PullTransfer] = []
     /// Local ports of connections to addresses that left their names, with a request under way.
@@ -344,6 +346,9 @@ final class PullLoop: @unchecked Sendable {
     }
 
     func socketOpened(_ descriptor: Int32) { sockets.opened(descriptor) }
+    /// This process has no more descriptors.
+    func socketFailed() { noSocketAt = Self.now() }
+    func lackedSocket(since time: MonotonicTime) -> Bool { noSocketAt.map { $0 >= time } ?? false }
     func socketClosed(_ descriptor: Int32) { sockets.closed(descriptor) }
     func isUnclean(localPort: Int) -> Bool { sockets.isUnclean(localPort: localPort) }
 
