@@ -56,7 +56,11 @@ enum CurlCallbacks {
         guard let user, let address else { return -1 }
         let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
         let descriptor = rockpool_open_socket(address)
-        if descriptor >= 0, let multi = transfer.multi { multi.loop.socketOpened(descriptor, multi) }
+        if descriptor >= 0 {
+            if let multi = transfer.multi { multi.loop.socketOpened(descriptor, multi) }
+        } else {
+            transfer.multi?.loop.socketFailed()
+        }
         return descriptor
     }
 

@@ -16,6 +16,11 @@ enum CurlFailure {
             }
             return failure(.protocolError, .no, text(result))
         }
+        // No address was tried where there was no socket: that says nothing of the origin, and takes it out for nobody.
+        if result == CURLE_COULDNT_CONNECT, transfer.handle.loop.lackedSocket(since: transfer.started) {
+            return PullFailure(
+                kind: .saturated, side: .edge, retry: .no, detail: "no descriptor is free for a connection")
+        }
         return beforeHead(result)
     }
 

@@ -4,9 +4,10 @@ import Synchronization
 /// Listens to a check of a server.
 final class HealthSink: PullSink {
     private let status = Atomic<Int>(0)
-    private let done: @Sendable (ServerHealth.CheckOutcome, PullFailure?) -> Void
+    /// Gets nil where nothing was found out, as the fault was this node's own.
+    private let done: @Sendable (ServerHealth.CheckOutcome?, PullFailure?) -> Void
 
-    init(done: @escaping @Sendable (ServerHealth.CheckOutcome, PullFailure?) -> Void) { self.done = done }
+    init(done: @escaping @Sendable (ServerHealth.CheckOutcome?, PullFailure?) -> Void) { self.done = done }
 
     func pull(interim: ResponseHead) {}
     func pull(head: ResponseHead) { status.store(head.status, ordering: .relaxed) }
@@ -18,11 +19,13 @@ final class HealthSink: PullSink {
     }
 
     func pullFailed(_ failure: PullFailure) {
-        let hasAnswered = status.load(ordering: .relaxed) > 0 || failure.isOfAnswer
-        done(
-            hasAnswered
-                ? .answered(isWell: false) : failure.isConnectionFailure ? .unconnected : .unanswered, failure
-        )
+        if status.load(ordering: .relaxed) > 0 || failure.isOfAnswer {
+            done(.answered(isWell: false), failure)
+        } else if failure.side == .origin {
+            done(failure.isConnectionFailure ? .unconnected : .unanswered, failure)
+        } else {
+            done(nil, failure)
+        }
     }
 
     func pullUploadWritable() {}

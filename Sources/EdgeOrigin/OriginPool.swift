@@ -105,9 +105,10 @@ struct OriginPool {
         return servers[index].health.checkDue(configuration.health).map { $0 <= now } ?? false
     }
 
-    /// When any server but that one last answered.
-    func othersAnswered(but index: Int) -> MonotonicTime? {
-        servers.indices.lazy.filter { $0 != index }.compactMap { servers[$0].health.lastAnswer }.max()
+    /// Whether there is a server that may take the pulls of that one, which fails.
+    func isAnotherWell(but index: Int, now: MonotonicTime) -> Bool {
+        let since = servers[index].health.firstFailure ?? now
+        return servers.indices.contains { $0 != index && servers[$0].health.isWell(since: since) }
     }
 }
 
@@ -197,7 +198,7 @@ extension String {
 public struct OriginSnapshot: Sendable {
     public enum Health: String, Sendable {
         case healthy, unhealthy
-        /// Out, and a check of it is under way.
+        /// Out, and being looked at to see whether it is back.
         case halfOpen
     }
 

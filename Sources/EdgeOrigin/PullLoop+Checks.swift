@@ -58,7 +58,7 @@ extension PullLoop {
         launch(transfer)
     }
 
-    private func ended(_ check: Check, _ outcome: ServerHealth.CheckOutcome, _ failure: PullFailure?) {
+    private func ended(_ check: Check, _ outcome: ServerHealth.CheckOutcome?, _ failure: PullFailure?) {
         let now = Self.now()
         _ = update(check.settings.name) { pool in
             // After a reload another one is under way, by what holds now.
@@ -67,6 +67,10 @@ extension PullLoop {
             }
             pool.servers[index].check = nil
             if let failure { pool.servers[index].lastFailure = failure.detail }
+            guard let outcome else {
+                pool.servers[index].health.checkBy(now + ServerHealth.firstBackOffMilliseconds)
+                return
+            }
             pool.servers[index].health.checked(outcome, rules: pool.configuration.health, now: now)
         }
         upkeep(by: now)

@@ -12,6 +12,8 @@ extension PullLoop {
             pools.values.flatMap(\.servers).filter { $0.endpoint.address == nil }.map(\.endpoint.host)
         }
         names.follow(Set(hosts))
+        // Told again: what libcurl has may be of an origin that had the name before.
+        forgetToldNames()
     }
 
     func lookUpNames(_ now: MonotonicTime) {

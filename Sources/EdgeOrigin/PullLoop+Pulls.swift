@@ -190,7 +190,7 @@ extension PullLoop {
             guard !transfer.hasHead, failure.speaksOfServer else { return }
             pool.servers[server].health.failed(
                 key: transfer.request.hashKey, connecting: failure.isConnectionFailure,
-                othersAnswered: pool.othersAnswered(but: server), now: now)
+                anotherIsWell: pool.isAnotherWell(but: server, now: now), now: now)
         }
     }
 

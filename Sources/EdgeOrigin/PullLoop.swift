@@ -55,6 +55,8 @@ final class PullLoop: @unchecked Sendable {
     private var isStopping = false
     private(set) var sockets: SocketTable
     var names: OriginNames
+    /// When a socket could not be had, which is no origin's fault.
+    private var noSocketAt: MonotonicTime?
     /// Pulls that wait for the first answer for their server's name.
     var namelessTransfers: [PullTransfer] = []
     /// Local ports of connections to addresses that left their names, with a request under way.
@@ -348,6 +350,11 @@ final class PullLoop: @unchecked Sendable {
         owners[Int(descriptor)] = multi
     }
 
+    /// Has libcurl told the addresses anew, though they be the same.
+    func forgetToldNames() {
+        for multi in multis.values { multi.toldNames = [:] }
+    }
+
     func multi(_ origin: String) -> OriginMulti {
         if let multi = multis[origin] { return multi }
         let multi = OriginMulti(loop: self)
@@ -365,6 +372,10 @@ final class PullLoop: @unchecked Sendable {
             multi.close()
         }
     }
+
+    /// This process has no more descriptors.
+    func socketFailed() { noSocketAt = Self.now() }
+    func lackedSocket(since time: MonotonicTime) -> Bool { noSocketAt.map { $0 >= time } ?? false }
     func isUnclean(localPort: Int) -> Bool { sockets.isUnclean(localPort: localPort) }
 
     // MARK: The pools

@@ -16,7 +16,7 @@ package struct ServerHealth: Sendable, Equatable {
     package static let keysToCheck = 10
     /// Pulls in a row that failed here, and that another server then answered, set a server aside.
     package static let answeredElsewhereToSetAside = 3
-    /// Pulls in a row that failed here, while another server answered whatever it was asked, do the same.
+    /// Pulls in a row that failed here, while nothing is held against another server, do the same.
     package static let failuresToSetAside = 10
     package static let firstBackOffMilliseconds: Int64 = 1_000
     package static let lastBackOffMilliseconds: Int64 = 30_000
@@ -33,13 +33,16 @@ package struct ServerHealth: Sendable, Equatable {
     package private(set) var isOut = false
     /// Pulls in a row that failed.
     package private(set) var consecutiveFailures = 0
+    /// Since when.
+    package private(set) var firstFailure: MonotonicTime?
     package private(set) var lastAnswer: MonotonicTime?
     /// When the next check is due because something failed.
     private var nextCheck: MonotonicTime?
     private var connectFailures = 0
     private var answeredElsewhere = 0
     private var failedKeys: Set<UInt64> = []
-    private var firstFailure: MonotonicTime?
+    /// Something failed, and neither a pull nor a check was answered since.
+    private var isSuspect = false
 
     private var setAsideUntil: MonotonicTime?
     private var setAsideMilliseconds = firstBackOffMilliseconds
@@ -53,8 +56,13 @@ package struct ServerHealth: Sendable, Equatable {
 
     package func isSetAside(now: MonotonicTime) -> Bool { setAsideUntil.map { now < $0 } ?? false }
 
-    /// Whether something failed and nothing was answered since.
-    package var isInTrouble: Bool { isOut || consecutiveFailures > 0 }
+    /// Whether there is something to be found out.
+    package var isInTrouble: Bool { isOut || isSuspect }
+
+    /// Whether nothing is held against it since that time.
+    package func isWell(since time: MonotonicTime) -> Bool {
+        !isOut && (consecutiveFailures == 0 || lastAnswer.map { $0 >= time } ?? false)
+    }
 
     // MARK: Pulls
 
@@ -65,7 +73,10 @@ package struct ServerHealth: Sendable, Equatable {
             setAsideUntil = nil
             setAsideMilliseconds = Self.firstBackOffMilliseconds
         }
-        forgetFailures()
+        consecutiveFailures = 0
+        firstFailure = nil
+        answeredElsewhere = 0
+        forgetSuspicion()
     }
 
     /// A pull failed in a way that speaks of the server.
@@ -73,19 +84,18 @@ package struct ServerHealth: Sendable, Equatable {
     /// - Parameters:
     ///   - key: what was pulled.
     ///   - connecting: whether the server could not even be connected to.
-    ///   - othersAnswered: when another server of the origin last answered.
+    ///   - anotherIsWell: whether there is another server against which nothing is held.
     package mutating func failed(
-        key: UInt64, connecting: Bool, othersAnswered: MonotonicTime? = nil, now: MonotonicTime
+        key: UInt64, connecting: Bool, anotherIsWell: Bool = false, now: MonotonicTime
     ) {
         consecutiveFailures += 1
-        let since = firstFailure ?? now
-        firstFailure = since
+        isSuspect = true
+        firstFailure = firstFailure ?? now
         if failedKeys.count < Self.keysToCheck { failedKeys.insert(key) }
         if connecting {
             connectFailures += 1
             if connectFailures >= Self.connectFailuresToGoOut, !isOut { goOut(now) }
-        } else if consecutiveFailures >= Self.failuresToSetAside, let othersAnswered, othersAnswered >= since
-        {
+        } else if consecutiveFailures >= Self.failuresToSetAside, anotherIsWell {
             setAside(now)
         }
         guard !isOut else { return }
@@ -113,12 +123,10 @@ package struct ServerHealth: Sendable, Equatable {
         answeredElsewhere = 0
     }
 
-    private mutating func forgetFailures() {
-        consecutiveFailures = 0
+    private mutating func forgetSuspicion() {
+        isSuspect = false
         connectFailures = 0
-        answeredElsewhere = 0
         failedKeys.removeAll()
-        firstFailure = nil
         guard !isOut else { return }
         nextCheck = nil
         checkMilliseconds = Self.firstBackOffMilliseconds
@@ -188,18 +196,19 @@ package struct ServerHealth: Sendable, Equatable {
         case .unconnected, .unanswered:
             if isOut {
                 waitLonger()
-            } else if consecutiveFailures > 0, outcome == .unconnected || isFailingBroadly {
+            } else if isSuspect, outcome == .unconnected || isFailingBroadly {
                 goOut(now)
-            } else if consecutiveFailures > 0 {
+            } else if isSuspect {
                 // One target failed, and it may be that the check's has the same trouble: others need not.
                 waitLonger()
             }
         }
     }
 
+    /// A check was answered. What clients ask for may go on failing: that is for their answers to end.
     private mutating func comeBack() {
         isOut = false
-        forgetFailures()
+        forgetSuspicion()
     }
 
     private mutating func waitLonger() {

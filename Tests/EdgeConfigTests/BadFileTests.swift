@@ -269,7 +269,8 @@ struct BadFileTests {
         .rule(
             "      - stallTimeout: 5\n", "11:23: \"stallTimeout\" is \"5\", not a duration"),
         .rule(
-            "      - stallTimeout: 0s\n", "11:23: \"stallTimeout\" is 0s, which is too small; write 1ms to 1h"),
+            "      - stallTimeout: 0s\n", "11:23: \"stallTimeout\" is 0s, which is too small; write 1ms to 1h"
+        ),
         .rule(
             "      - stallTimeout: 5s\n      - match: { path: /a }\n        stallTimeout: 6s\n",
             "12:9: the rule is never reached: the rule on line 11 matches first"),

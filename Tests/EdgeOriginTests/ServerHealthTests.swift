@@ -177,16 +177,35 @@ struct ServerHealthTests {
         #expect(!health.isSetAside(now: at(3_000)))
     }
 
-    @Test func `ten failures set a server aside while another one answers, and not otherwise`() {
-        for (answered, isSetAside) in [(nil, false), (at(4), false), (at(5), true)]
-            as [(MonotonicTime?, Bool)]
-        {
-            var health = ServerHealth()
-            for number in 0..<10 as Range<UInt64> {
-                health.failed(key: number, connecting: false, othersAnswered: answered, now: at(5))
-            }
-            #expect(health.isSetAside(now: at(6)) == isSetAside)
+    @Test(arguments: [false, true])
+    func `ten failures set a server aside while another one is well, and not otherwise`(isAnotherWell: Bool) {
+        var health = ServerHealth()
+        for number in 0..<10 as Range<UInt64> {
+            #expect(!health.isSetAside(now: at(5)))
+            health.failed(key: number, connecting: false, anotherIsWell: isAnotherWell, now: at(5))
         }
+        #expect(health.isSetAside(now: at(6)) == isAnotherWell)
+    }
+
+    @Test func `a check that is answered does not hide that pulls fail`() {
+        var health = ServerHealth()
+        for number in 0..<10 as Range<UInt64> {
+            health.failed(key: number, connecting: false, anotherIsWell: true, now: at(0))
+            health.checkBegan(now: at(0))
+            health.checked(Self.well, rules: nil, now: at(0))
+            #expect(health.checkDue(nil) == nil)
+        }
+        #expect(health.isSetAside(now: at(1)))
+    }
+
+    @Test func `nothing is held against a server that did not fail, or has answered since`() {
+        var health = ServerHealth()
+        #expect(health.isWell(since: at(10)))
+        health.answered(now: at(10))
+        fail(&health, 1, connecting: false, at: 20)
+        #expect(health.isWell(since: at(10)))
+        #expect(!health.isWell(since: at(11)))
+        #expect(!out().isWell(since: at(0)))
     }
 }
 

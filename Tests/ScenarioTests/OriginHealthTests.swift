@@ -317,6 +317,46 @@ import Testing
         }
     }
 
+    /// It answers what the node asks, and nothing that clients ask.
+    @Test func `a server that says nothing leaves the pulls to another, whatever it tells checks`()
+        async throws
+    {
+        let first = try ScriptedServer { $0.method == "HEAD" ? [.response(200)] : [.hang] }
+        let second = try Self.server("second")
+        try await Self.withServers([first, second], configure: { $0.firstByteTimeoutMilliseconds = 100 }) {
+            node in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<12 {
+                    group.addTask { _ = try await node.fetch("GET", "/\(number)") }
+                }
+                try await group.waitForAll()
+            }
+            let backOff = Deadline(milliseconds: 900)
+            let response = try await node.fetch("GET", "/r")
+            if !backOff.isOver { #expect(response.text == "second") }
+        }
+    }
+
+    /// The handshake belongs to connecting: what does not speak TLS cannot be connected to by it.
+    @Test func `a handshake that fails takes a server out`() async throws {
+        let first = try Self.server("first")
+        defer { first.stop() }
+        let second = try Self.server("second")
+        let url = "https" + first.url.dropFirst("http".count)
+        let configure: (inout OriginConfiguration) -> Void = {
+            $0.urls.insert(url, at: 0)
+            $0.connectTimeoutMilliseconds = 100
+        }
+        try await Self.withServers([second], configure: configure) { node in
+            for number in 0..<3 {
+                let response = try await node.fetch("GET", "/\(number)")
+                #expect(response.text == "second")
+            }
+            #expect(node.node.pulls.snapshot()[0].health != .healthy)
+            #expect(node.node.pulls.snapshot()[0].failures == 3)
+        }
+    }
+
     // MARK: Waiting for the check
 
     @Test func `after an outage requests wait for the check that is under way`() async throws {
