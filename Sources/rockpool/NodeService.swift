@@ -31,8 +31,12 @@ struct NodeService: Sendable {
 
     func run() async throws {
         MemoryTier.configureAllocator(heaps: 2)
+        let processors = Int(edge_usable_processors())
+        let plan = DescriptorPlan(limit: DescriptorPlan.raiseLimit(), processors: processors)
+        let budget = try plan.budget(configuration)
         var logger = Logger(label: "rockpool") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = Logger.Level(rawValue: configuration.log.level.rawValue) ?? .info
+        if budget.isTight { logger.warning("\(plan.tightLine(budget, configuration))") }
         let directory = try CacheDirectory(configuration.cache.directory)
         let disk = try directory.openDisk(configuration.cache)
         defer { disk?.shutdown() }
@@ -63,8 +67,9 @@ struct NodeService: Sendable {
         let token =
             try configuration.admin.tokenFile.map { try AdminToken.read(from: $0) } ?? directory.token()
         // A loop for each processor that this process may use: two on one would only take turns.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: Int(edge_usable_processors()))
-        let listener = Listener(node: node, group: group)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: processors)
+        let listener = Listener(node: node, group: group) { [logger] in logger.warning("\($0)") }
+        listener.setBudget(clients: budget.clients, regions: budget.regions)
         let ports: [Int]
         do {
             ports = try await listener.start(configuration.listeners)
@@ -72,16 +77,20 @@ struct NodeService: Sendable {
             let addresses = configuration.listeners.map(\.description).joined(separator: ", ")
             throw StartError("cannot listen on \(addresses): \(Self.cause(error))")
         }
-        try await serve(node, listener, ports, token, logger)
+        try await serve(node, listener, ports, token, logger, plan, budget)
         accessLog?.close()
     }
 
     private func serve(
-        _ node: Node, _ listener: Listener, _ ports: [Int], _ token: AdminToken, _ logger: Logger
+        _ node: Node, _ listener: Listener, _ ports: [Int], _ token: AdminToken, _ logger: Logger,
+        _ plan: DescriptorPlan, _ budget: DescriptorBudget
     ) async throws {
         let reload: @Sendable () -> Result<Void, AdminProblem> = {
             do {
-                node.reload(try loadAgain())
+                let configuration = try loadAgain()
+                let budget = try plan.budget(configuration)
+                node.reload(configuration)
+                listener.setBudget(clients: budget.clients, regions: budget.regions)
                 logger.notice("configuration reloaded")
                 return .success(())
             } catch let errors as ConfigurationErrors {
@@ -100,7 +109,7 @@ struct NodeService: Sendable {
         let (drains, drain) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
         let admin = AdminService(
             node: node, token: token, version: Version.number, audit: logger, reload: reload,
-            drain: { drain.yield() }
+            drain: { drain.yield() }, connections: budget.admin
         ).application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
             isAdminUp.store(true, ordering: .relaxed)
             if !isQuiet {
