@@ -55,7 +55,12 @@ public struct AdminService: Sendable {
                 // Whoever comes is let in; ``AdminPlaces`` says who goes.
                 availableConnectionsDelegate: .maximum(
                     limits.connections + Self.passingConnections, logger: logger)),
-            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? address.port) },
+            onServerRunning: { channel in
+                try? await channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptRest(), position: .first)
+                }.get()
+                await onRunning(channel.localAddress?.port ?? address.port)
+            },
             eventLoopGroupProvider: .shared(group), logger: logger)
     }
 

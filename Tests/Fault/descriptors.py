@@ -164,6 +164,32 @@ def under_a_low_limit(binary, folder, origin_port):
         expect(node.stop() == 0, "the node ended with " + str(node.process.returncode) + ": " + node.said())
 
 
+def where_the_limit_falls(binary, folder, origin_port):
+    """No descriptor is left for a moment, which the node could not foresee."""
+    node = Node(binary, folder, origin_port, LIMIT)
+    try:
+        node.wait()
+        expect(node.get("/kept") == (200, BODY), "the first answer")
+        limit = node.open_files() + 4
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (limit, LIMIT))
+        clients = idle_clients(node, 40)
+        strangers = [socket.create_connection(("127.0.0.1", node.admin), timeout=10) for _ in range(20)]
+        time.sleep(1)
+        used = node.processor_seconds()
+        time.sleep(2)
+        used = node.processor_seconds() - used
+        expect(used < 0.6, f"{used:.2f} s of 2 s are burned")
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (LIMIT, LIMIT))
+        expect(node.get("/passed/1") == (200, BODY), "an answer of the origin")
+        expect(node.metric("rockpool_accept_failures_total") > 0, "no failure was counted")
+        expect("no descriptor or no memory for" in node.said(), node.said())
+        for client in clients + strangers:
+            client.close()
+        print(f"no descriptor left: {used:.2f} s of 2 s")
+    finally:
+        expect(node.stop() == 0, "the node ended with " + str(node.process.returncode) + ": " + node.said())
+
+
 def under_a_tiny_limit(binary, folder, origin_port):
     node = Node(binary, folder, origin_port, 64)
     expect(node.process.wait(30) != 0, "64 files cannot hold a disk of 10 GiB")
@@ -192,7 +218,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Origin)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
-    for test in (under_a_low_limit, under_a_tiny_limit):
+    for test in (under_a_low_limit, where_the_limit_falls, under_a_tiny_limit):
         folder = tempfile.mkdtemp(prefix="rockpool-descriptors-")
         try:
             test(os.path.abspath(options.binary), folder, origin.server_address[1])
