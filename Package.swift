@@ -127,7 +127,8 @@ let package = Package(
             dependencies: ["EdgeStore", "EdgePolicy", "EdgeHTTP", "EdgePrimitives", nioCore],
             swiftSettings: strict),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["rockpool", "EdgePrimitives"], swiftSettings: strict),
+            name: "CommandLineTests", dependencies: ["rockpool", "EdgeNode", "EdgeServer", "EdgePrimitives"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         .testTarget(
             name: "ConformanceTests", dependencies: ["EdgeTesting", "EdgeNode", "EdgePolicy"],

@@ -4,6 +4,7 @@ import EdgeNode
 import EdgeOrigin
 import EdgeServer
 import EdgeStore
+import Foundation
 
 /// What this node wants of the descriptors that its process may open.
 struct DescriptorPlan: Sendable {
@@ -18,8 +19,20 @@ struct DescriptorPlan: Sendable {
     /// The limit of open files.
     let limit: Int
     let processors: Int
-    /// Descriptors that the process was given at its start.
-    var inherited = 3
+    /// Descriptors that were open when the process had opened none of its own.
+    let inherited: Int
+
+    init(limit: Int, processors: Int, inherited: Int = openNow()) {
+        self.limit = limit
+        self.processors = processors
+        self.inherited = inherited
+    }
+
+    private static func openNow() -> Int {
+        // The listing itself has one open.
+        let names = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")
+        return names.map { max(3, $0.count - 1) } ?? 3
+    }
 
     /// Raises the soft limit of open files to the hard one.
     static func raiseLimit() -> Int {
