@@ -73,6 +73,7 @@ test: libraries test-tools dashboard-tools ## all tests: units, end to end, a mi
 	Tests/Mirror/mirror.sh $(RELEASE)
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 12
 	python3 Tests/Fault/purges.py --binary $(RELEASE)
+	python3 Tests/Fault/descriptors.py --binary $(RELEASE)
 	python3 Tests/Monitoring/monitoring.py --binary $(RELEASE)
 	python3 Tests/CommandLine/commands.py --binary $(RELEASE)
 	/usr/bin/python3 Tests/Dashboard/dashboard.py --binary $(RELEASE)

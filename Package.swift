@@ -131,7 +131,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "rockpool", "EdgeNode", "EdgePrimitives", .product(name: "Logging", package: "swift-log"),
+                "rockpool", "EdgeNode", "EdgeServer", "EdgePrimitives", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),

@@ -9,9 +9,9 @@ import Synchronization
 struct PlaceTable<ID: Hashable & Sendable>: Sendable {
     private struct Place {
         var isTrusted = false
-        /// A whole request is being answered. Such a one goes only where nobody merely waits.
-        var isAnswering = false
-        /// When it began to wait, by a count of what happened.
+        /// When something last happened, by a count of what happened: it came, a whole request did, or its
+        /// answer went. An answer takes a moment, but for those who guess: they wait as those do who say
+        /// nothing.
         var since: UInt64
     }
 
@@ -40,7 +40,7 @@ struct PlaceTable<ID: Hashable & Sendable>: Sendable {
         guard strangers > places - kept || held.count > places else { return nil }
         let others = held.filter { $0.key != id }
         let unknown = others.filter { !$0.value.isTrusted }
-        let leaving = (unknown.isEmpty ? others : unknown).min { Self.order($0.value) < Self.order($1.value) }
+        let leaving = (unknown.isEmpty ? others : unknown).min { $0.value.since < $1.value.since }
         if let leaving { leave(leaving.key) }
         return leaving?.key
     }
@@ -52,11 +52,9 @@ struct PlaceTable<ID: Hashable & Sendable>: Sendable {
         strangers -= 1
     }
 
-    /// A whole request came, or the last one that came is answered.
-    mutating func note(_ id: ID, isAnswering: Bool) {
-        guard held[id] != nil else { return }
+    /// A whole request came, or its answer went.
+    mutating func note(_ id: ID) {
         let now = tick()
-        held[id]?.isAnswering = isAnswering
         held[id]?.since = now
     }
 
@@ -68,8 +66,6 @@ struct PlaceTable<ID: Hashable & Sendable>: Sendable {
         clock += 1
         return clock
     }
-
-    private static func order(_ place: Place) -> (Int, UInt64) { (place.isAnswering ? 1 : 0, place.since) }
 }
 
 /// The places of an admin listener, with the connections that hold them.
@@ -102,9 +98,7 @@ final class AdminPlaces: Sendable {
 
     func trust(_ channel: any Channel) { state.withLock { $0.table.trust(ObjectIdentifier(channel)) } }
 
-    func note(_ channel: any Channel, isAnswering: Bool) {
-        state.withLock { $0.table.note(ObjectIdentifier(channel), isAnswering: isAnswering) }
-    }
+    func note(_ channel: any Channel) { state.withLock { $0.table.note(ObjectIdentifier(channel)) } }
 
     func leave(_ channel: any Channel) {
         state.withLock { state in

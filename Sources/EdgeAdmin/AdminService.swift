@@ -24,11 +24,14 @@ public struct AdminService: Sendable {
     /// - Parameters:
     ///   - audit: gets a line for each purge, reload and drain.
     ///   - drain: begins the same end as SIGTERM; may be called again.
+    ///   - connections: how many connections there may be, where that is less than is usual.
     public init(
         node: Node, token: CurrentToken, version: String, audit: Logger,
         reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem>,
-        drain: @escaping @Sendable () -> Void
+        drain: @escaping @Sendable () -> Void, connections: Int = .max
     ) {
+        limits.connections = min(limits.connections, max(1, connections))
+        limits.keptConnections = min(limits.keptConnections, limits.connections / 2)
         self.node = node
         self.token = token
         self.version = version
@@ -60,10 +63,19 @@ public struct AdminService: Sendable {
             configuration: .init(
                 address: .hostname(address.host, port: address.port),
                 // Whoever comes is let in; ``AdminPlaces`` says who goes.
-                availableConnectionsDelegate: .maximum(2 * limits.connections, logger: logger)),
-            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? address.port) },
+                availableConnectionsDelegate: .maximum(
+                    limits.connections + Self.passingConnections, logger: logger)),
+            onServerRunning: { channel in
+                try? await channel.eventLoop.submit {
+                    try channel.pipeline.syncOperations.addHandler(AcceptRest(), position: .first)
+                }.get()
+                await onRunning(channel.localAddress?.port ?? address.port)
+            },
             eventLoopGroupProvider: .shared(group), logger: logger)
     }
+
+    /// Connections that are let in before the one that has to go for them is closed.
+    public static let passingConnections = 16
 
     /// What can be asked, as `METHOD /path`.
     package var routes: [String] { router().routes.map { "\($0.method) \($0.path)" } }

@@ -151,7 +151,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
         case .end:
             isReadingRequest = false
             surplusBytes = 0
-            if unanswered > 0 { places.note(context.channel, isAnswering: true) }
+            if unanswered > 0 { places.note(context.channel) }
             if unanswered == 0 { arm(limits.idle, context) }
             release(context)
         }
@@ -192,7 +192,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func answered(_ context: ChannelHandlerContext) {
-        if unanswered == 0 { places.note(context.channel, isAnswering: false) }
+        if unanswered == 0 { places.note(context.channel) }
         switch phase {
         case .open: arm(unanswered > 0 || isReadingRequest ? limits.exchange : limits.idle, context)
         case .finishing: if unanswered == 0 { linger(context) }

@@ -157,6 +157,19 @@ struct MetricsText {
         counter(
             "connections_accepted_total", "Client connections accepted.", counts.connectionsAccepted)
         counter("connections_closed_total", "Client connections ended.", counts.connectionsClosed)
+        gauge(
+            "connections_limit", "The most client connections, by the limit of open files; 0: no bound.",
+            node.pressure.limit)
+        counter(
+            "connections_ended_idle_total",
+            "Client connections ended between two requests, so that others could come.", node.pressure.ended)
+        counter(
+            "accept_pauses_total",
+            "How often accepting stopped because client connections came to their bound.",
+            node.pressure.pauses)
+        counter(
+            "accept_failures_total", "Connections for which the system had no descriptor or no memory.",
+            node.pressure.failures)
         counter(
             "access_log_dropped_lines_total", "Access log lines that were lost.",
             node.accessLog?.droppedLines ?? 0)

@@ -17,6 +17,8 @@ public final class Node: Sendable {
     public let nodeID: [UInt8]
     public let accessLog: AccessLog?
     public let started = SystemClock.wall()
+    /// What the listeners do when client connections come to their bound.
+    public let pressure = ConnectionPressure()
     let seed: DigestSeed
     let collapser = RequestCollapser()
     let pullPositions = PullPositions()

@@ -25,7 +25,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// Small answers to pipelined requests are gathered into one write up to this size.
     static let maxGatheredBytes = 128 * 1024
 
-    private enum Phase {
+    enum Phase {
         case idle
         case exchanging
         /// The response is out; the rest of the request body is read and dropped.
@@ -39,13 +39,13 @@ final class HTTP1Connection: ChannelInboundHandler {
     private let limits: ConnectionLimits
     private let client: ClientAddress
     private let isTLS: Bool
-    private weak var server: Listener?
+    private let regions: RegionAllowance
 
-    private var context: ChannelHandlerContext?
-    private var phase = Phase.idle
+    private(set) var context: ChannelHandlerContext?
+    private(set) var phase = Phase.idle
     private var parser: RequestParser
     private var head = RequestHead()
-    private var input: ByteBuffer?
+    private(set) var input: ByteBuffer?
     private var exchange: Exchange?
     private var upload: UploadReader?
     /// The response of the exchange is complete, though its upload may not be.
@@ -54,7 +54,7 @@ final class HTTP1Connection: ChannelInboundHandler {
     private var isInputClosed = false
     private var isReadPaused = false
     /// Whether the channel takes more, as it last said.
-    private var isWritable = true
+    private(set) var isWritable = true
     private var needsFlush = false
     private var isProcessing = false
     private var deadline = MonotonicTime(nanoseconds: .max)
@@ -69,20 +69,21 @@ final class HTTP1Connection: ChannelInboundHandler {
     /// When the bytes of a timed hit were read that is not flushed yet; 0: there is none.
     private var timedFrom: Int64 = 0
 
-    init(node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool, server: Listener) {
+    init(
+        node: LoopContext, limits: ConnectionLimits, client: ClientAddress, isTLS: Bool,
+        regions: RegionAllowance
+    ) {
         self.node = node
         self.limits = limits
         self.client = client
         self.isTLS = isTLS
-        self.server = server
+        self.regions = regions
         parser = RequestParser(limits: limits.request)
     }
 
     // MARK: Channel events
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-    }
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func channelActive(context: ChannelHandlerContext) {
         node.counters.connectionsAccepted.add(1)
@@ -99,13 +100,10 @@ final class HTTP1Connection: ChannelInboundHandler {
         timer?.cancel()
         timer = nil
         wasOpen?.clientGone(uploadIncomplete: upload.map { !$0.isOver } ?? false)
-        server?.closed(self)
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
-        self.context = nil
-    }
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
@@ -421,17 +419,17 @@ final class HTTP1Connection: ChannelInboundHandler {
 
     /// Has the kernel send a part of a file.
     private func write(_ region: DiskRegion, _ context: ChannelHandlerContext) {
-        guard let file = region.fileRegion() else {
-            close(context)
+        guard let file = region.fileRegion(regions) else {
+            if let bytes = region.bytes() { write(bytes, context) } else { close(context) }
             return
         }
         needsFlush = true
         direct.channelUsed()
         progress.handedBytes += Int64(region.count)
         let sent = context.eventLoop.makePromise(of: Void.self)
-        sent.futureResult.whenComplete { _ in
+        sent.futureResult.whenComplete { [regions] _ in
             // Its bytes count as the store's until they are sent.
-            withExtendedLifetime(region) { try? file.fileHandle.close() }
+            withExtendedLifetime(region) { file.close(regions) }
         }
         context.write(wrapOutboundOut(.fileRegion(file)), promise: sent)
     }
@@ -442,7 +440,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         context.flush()
     }
 
-    private func close(_ context: ChannelHandlerContext, mode: CloseMode = .all) {
+    func close(_ context: ChannelHandlerContext, mode: CloseMode = .all) {
         direct.channelUsed()
         context.close(mode: mode, promise: nil)
     }

@@ -8,23 +8,30 @@ import Synchronization
 /// The data listeners of a node: one socket for every loop and address (SO_REUSEPORT), so that the kernel spreads
 /// connections and none changes its thread.
 public final class Listener: Sendable {
-    private struct State {
+    struct State {
         var channels: [any Channel] = []
         var connections: [ObjectIdentifier: NIOLoopBound<HTTP1Connection>] = [:]
         var isDraining = false
         var drained: EventLoopPromise<Void>?
+        var accepting = Accepting()
     }
 
-    private let node: Node
-    private let group: MultiThreadedEventLoopGroup
+    let node: Node
+    let group: MultiThreadedEventLoopGroup
     private let limits: ConnectionLimits
-    private let state = Mutex(State())
+    let state = Mutex(State())
+    let regions = RegionAllowance()
+    /// Gets a line when client connections come to their bound, at most once a minute.
+    let tell: @Sendable (String) -> Void
 
-    public init(node: Node, group: MultiThreadedEventLoopGroup, limits: ConnectionLimits = ConnectionLimits())
-    {
+    public init(
+        node: Node, group: MultiThreadedEventLoopGroup, limits: ConnectionLimits = ConnectionLimits(),
+        tell: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         self.node = node
         self.group = group
         self.limits = limits
+        self.tell = tell
     }
 
     /// Listens on `addresses`; answers the ports, which differ where 0 was asked for.
@@ -59,23 +66,20 @@ public final class Listener: Sendable {
         _ host: String, _ port: Int, _ loop: any EventLoop, _ context: NIOLoopBound<LoopContext>,
         sharesPort: Bool
     ) async throws -> any Channel {
-        let limits = limits
-        return try await ServerBootstrap(group: loop)
+        try await ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelOption(Self.sharedPort, value: sharesPort ? 1 : 0)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptGuard { self.acceptFailed() })
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 64 * 1024, high: 512 * 1024))
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let connection = HTTP1Connection(
-                        node: context.value, limits: limits, client: Self.client(channel.remoteAddress),
-                        isTLS: false,
-                        server: self)
-                    self.opened(connection, channel.eventLoop)
-                    try channel.pipeline.syncOperations.addHandler(connection)
-                }
+                channel.eventLoop.makeCompletedFuture { try self.adopt(channel, context.value) }
             }
             .bind(host: host, port: port).get()
     }
@@ -84,21 +88,37 @@ public final class Listener: Sendable {
         ClientAddress(text: Array((address?.ipAddress ?? "unknown").utf8))
     }
 
+    /// Makes a client's connection of a channel; it counts until that is closed, whether it ever came to be
+    /// active or not.
+    package func adopt(_ channel: any Channel, _ context: LoopContext) throws {
+        let connection = HTTP1Connection(
+            node: context, limits: limits, client: Self.client(channel.remoteAddress), isTLS: false,
+            regions: regions)
+        let id = ObjectIdentifier(connection)
+        opened(connection, channel.eventLoop)
+        channel.closeFuture.whenComplete { _ in self.closed(id) }
+        try channel.pipeline.syncOperations.addHandler(connection)
+    }
+
     private func opened(_ connection: HTTP1Connection, _ loop: any EventLoop) {
         let bound = NIOLoopBound(connection, eventLoop: loop)
-        let isDraining = state.withLock { state in
+        let (isDraining, isFull) = state.withLock { state in
             state.connections[ObjectIdentifier(connection)] = bound
-            return state.isDraining
+            return (state.isDraining, state.isFull)
         }
+        if isFull { stopAccepting() }
         // It came before the sockets were closed, and after those were told that were there.
         if isDraining { loop.execute { bound.value.drain() } }
     }
 
-    func closed(_ connection: HTTP1Connection) {
-        let promise = state.withLock { state in
-            state.connections[ObjectIdentifier(connection)] = nil
-            return state.connections.isEmpty ? state.drained : nil
+    private func closed(_ id: ObjectIdentifier) {
+        let (promise, isRoomy) = state.withLock { state in
+            state.connections[id] = nil
+            return (
+                state.connections.isEmpty ? state.drained : nil, state.accepting.isStopped && !state.isFull
+            )
         }
+        if isRoomy { goOnAccepting() }
         promise?.succeed()
     }
 

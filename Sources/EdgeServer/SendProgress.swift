@@ -46,11 +46,16 @@ struct SendProgress {
 }
 
 extension Channel {
-    /// Asks the kernel how many bytes the client acknowledged so far (`TCP_INFO`). On the channel's event loop.
+    /// Asks the kernel how many bytes the client acknowledged so far. On the channel's event loop.
     func readAcknowledgedBytes(_ body: @escaping (UInt64) -> Void) {
+        readTransportFacts { body($0.bytes_acked) }
+    }
+
+    /// Asks the kernel what it knows of the connection (`TCP_INFO`). On the channel's event loop.
+    func readTransportFacts(_ body: @escaping (edge_tcp_info) -> Void) {
         guard let socket = self as? any SocketOptionProvider else { return }
         let info: EventLoopFuture<edge_tcp_info> = socket.unsafeGetSocketOption(
             level: SocketOptionLevel(IPPROTO_TCP), name: SocketOptionName(TCP_INFO))
-        info.assumeIsolated().whenSuccess { body($0.bytes_acked) }
+        info.assumeIsolated().whenSuccess { body($0) }
     }
 }

@@ -30,6 +30,9 @@ struct NodeService: Sendable {
 
     func run() async throws {
         MemoryTier.configureAllocator(heaps: 2)
+        let processors = Int(edge_usable_processors())
+        let plan = DescriptorPlan(limit: DescriptorPlan.raiseLimit(), processors: processors)
+        let budget = try plan.budget(configuration)
         let threshold = ProgramLog.Threshold(configuration.log.level)
         let logger = Logger(label: "rockpool") { _ in ProgramLog(threshold) }
         // From before anybody can know that the node is there: one that is missed leaves a rotated log in use.
@@ -37,6 +40,7 @@ struct NodeService: Sendable {
             reload: await UnixSignalsSequence(trapping: .sighup),
             reopen: await UnixSignalsSequence(trapping: .sigusr1)
         )
+        if budget.isTight { logger.warning("\(plan.tightLine(budget, configuration))") }
         let directory = try CacheDirectory(configuration.cache.directory)
         let disk = try directory.openDisk(configuration.cache)
         defer { disk?.shutdown() }
@@ -65,12 +69,13 @@ struct NodeService: Sendable {
             node.pulls.shutdown()
         }
         let token = CurrentToken(try directory.token(for: configuration.admin))
+        // A loop for each processor that this process may use: two on one would only take turns.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: processors)
+        let listener = Listener(node: node, group: group) { [logger] in logger.warning("\($0)") }
+        listener.setBudget(clients: budget.clients, regions: budget.regions)
         let reloading = Reloading(
             node: node, started: configuration, directory: directory, token: token, threshold: threshold,
-            logger: logger, load: loadAgain)
-        // A loop for each processor that this process may use: two on one would only take turns.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: Int(edge_usable_processors()))
-        let listener = Listener(node: node, group: group)
+            logger: logger, descriptors: plan, listener: listener, load: loadAgain)
         let ports: [Int]
         do {
             ports = try await listener.start(configuration.listeners)
@@ -86,13 +91,14 @@ struct NodeService: Sendable {
             LogRotationService(log: accessLog, signals: signals.reopen, logger: logger),
             StoreMaintenance(node: node, logger: logger),
         ]
-        try await serve(node, listener, hosts, token, logger, reload, ownServices)
+        try await serve(node, listener, hosts, token, logger, budget, reload, ownServices)
         accessLog.close()
     }
 
     private func serve(
         _ node: Node, _ listener: Listener, _ hosts: [ListenAddress], _ token: CurrentToken, _ logger: Logger,
-        _ reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem>, _ ownServices: [any Service]
+        _ budget: DescriptorBudget, _ reload: @escaping @Sendable () -> Result<ReloadReport, AdminProblem>,
+        _ ownServices: [any Service]
     ) async throws {
         let isAdminUp = Atomic<Bool>(false)
         let adminGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -101,7 +107,7 @@ struct NodeService: Sendable {
         let (drains, drain) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
         let admin = AdminService(
             node: node, token: token, version: Version.number, audit: logger, reload: reload,
-            drain: { drain.yield() }
+            drain: { drain.yield() }, connections: budget.admin
         ).application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
             isAdminUp.store(true, ordering: .relaxed)
             if !isQuiet {

@@ -1,6 +1,7 @@
 import EdgeAdmin
 import EdgeConfig
 import EdgeNode
+import EdgeServer
 import Logging
 import Synchronization
 
@@ -14,6 +15,8 @@ final class Reloading: Sendable {
     private let token: CurrentToken
     private let threshold: ProgramLog.Threshold
     private let logger: Logger
+    private let descriptors: DescriptorPlan
+    private let listener: Listener
     private let load: @Sendable () throws -> NodeConfiguration
     /// One reload after the other.
     private let turn = Mutex(())
@@ -21,7 +24,7 @@ final class Reloading: Sendable {
     /// - Parameter load: reads the configuration anew; throws where there is none or it is wrong.
     init(
         node: Node, started: NodeConfiguration, directory: CacheDirectory, token: CurrentToken,
-        threshold: ProgramLog.Threshold, logger: Logger,
+        threshold: ProgramLog.Threshold, logger: Logger, descriptors: DescriptorPlan, listener: Listener,
         load: @escaping @Sendable () throws -> NodeConfiguration
     ) {
         self.node = node
@@ -30,6 +33,8 @@ final class Reloading: Sendable {
         self.token = token
         self.threshold = threshold
         self.logger = logger
+        self.descriptors = descriptors
+        self.listener = listener
         self.load = load
     }
 
@@ -58,11 +63,13 @@ final class Reloading: Sendable {
     private func carryOut() throws -> [String] {
         let configuration = try load()
         // What can fail comes first, the log last of it: it cannot be taken back.
+        let budget = try descriptors.budget(configuration)
         let newToken = try directory.token(for: configuration.admin)
         try node.accessLog?.change(to: configuration.log.access, format: configuration.log.format)
         token.replace(with: newToken)
         threshold.set(configuration.log.level)
         node.reload(configuration)
+        listener.setBudget(clients: budget.clients, regions: budget.regions)
         return configuration.waitingForRestart(since: started)
     }
 }

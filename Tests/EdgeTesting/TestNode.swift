@@ -10,7 +10,7 @@ import NIOPosix
 public final class TestNode: Sendable {
     public let node: Node
     public let port: Int
-    private let listener: Listener
+    public let listener: Listener
     private let group: MultiThreadedEventLoopGroup
 
     /// Starts a node in front of the origin at `originURL` that serves every host.
@@ -57,6 +57,11 @@ public final class TestNode: Sendable {
         self.listener = listener
         self.group = group
         self.port = port
+    }
+
+    /// Bounds client connections, and the copies of descriptors that bodies from the disk may hold.
+    public func setBudget(clients: Int, regions: Int = 1_000) {
+        listener.setBudget(clients: clients, regions: regions)
     }
 
     public var connectionCount: Int { listener.connectionCount }

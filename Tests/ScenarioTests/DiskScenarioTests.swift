@@ -72,6 +72,24 @@ import Testing
         }
     }
 
+    @Test(arguments: [0, 1]) func `a body comes from the disk whole where no descriptor is left for it`(
+        regions: Int
+    ) async throws {
+        let body = Self.content(3_000_000)
+        try await Self.withFolder { folder in
+            for life in 0..<2 {
+                try await withNode(
+                    script: { _ in [life == 0 ? .response(200, Self.cacheable, body: body) : .reset] },
+                    volume: try POSIXVolume(directory: folder), configure: Self.configure()
+                ) { node, _ in
+                    node.setBudget(clients: 100, regions: regions)
+                    for _ in 0..<3 { #expect(try await node.fetch("GET", "/r").text == body) }
+                    try await Self.flush(node)
+                }
+            }
+        }
+    }
+
     @Test func `variants outlive the process each under its own key`() async throws {
         try await Self.withFolder { folder in
             let script: ScriptedServer.Script = { request in

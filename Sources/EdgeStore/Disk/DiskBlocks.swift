@@ -1,5 +1,6 @@
 import CEdgeLinux
 import EdgePrimitives
+import NIOCore
 
 /// The blocks on disk of one representation.
 ///
@@ -69,6 +70,9 @@ public struct DiskRegion: Sendable {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         return DiskRegion(segment: segment, offset: offset + Int64(range.lowerBound), count: range.count)
     }
+
+    /// Its bytes, read on this thread, for where they cannot be sent by descriptor; nil where the disk fails.
+    public func bytes() -> ByteBuffer? { RecordFile.readBytes(count, at: offset, in: segment) }
 
     /// The file's descriptor, valid while the region is held; nil where there is none.
     public var descriptor: CInt? { segment.file.descriptor }

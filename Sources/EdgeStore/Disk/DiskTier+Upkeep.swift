@@ -11,6 +11,9 @@ extension DiskTier {
         queue.withLock { $0.isIdle } ? segments.oldestPull : .zero
     }
 
+    /// The most files that a tier of this budget has open.
+    public static func files(budgetBytes: Int64) -> Int { DiskGeometry.files(budgetBytes: budgetBytes) }
+
     // MARK: Scrubbing and accounts
 
     /// Waits until everything that was handed over before is written; for tests and benches.

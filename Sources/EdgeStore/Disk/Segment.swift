@@ -152,6 +152,14 @@ struct DiskGeometry: Equatable {
         return DiskGeometry(budgetBytes: budgetBytes, segmentBytes: wanted, blockBytes: blockBytes)
     }
 
+    /// The most files that a tier of this budget has open: two a segment, those included that a smaller
+    /// budget of before left, the next one's, and directory and lock.
+    static func files(budgetBytes: Int64) -> Int {
+        guard budgetBytes >= leastBudgetBytes else { return 0 }
+        let cost = DiskGeometry(budgetBytes: budgetBytes).segmentCost
+        return 2 * (Int(budgetBytes / cost) + 40 + 1) + 4
+    }
+
     var segmentCost: Int64 { segmentBytes + journalBytes }
     /// The most that a record may take.
     var largestRecordBytes: Int64 { (segmentBytes - DiskFormat.firstOffset) / 2 }
