@@ -14,7 +14,7 @@ struct CheckCommand: ParsableCommand {
         do {
             _ = try ConfigurationFile.load(path: file)
         } catch {
-            for problem in error.errors { Terminal.error(Printable.lines("\(problem)")) }
+            for problem in error.errors { Terminal.error("\(problem)") }
             throw ExitCode(1)
         }
         print("\(file): ok")
