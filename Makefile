@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build completions test command-test dashboard-test monitoring-test fault bench lint format clean \
+.PHONY: help run build completions test command-test dashboard-test monitoring-test fault fuzz-wire long bench lint \
+	format clean \
 	libraries test-tools bench-tools dashboard-tools
 
 SWIFT ?= swift
@@ -90,6 +91,13 @@ fault: libraries test-tools ## the fault suites at length: a simulated disk, the
 	ROCKPOOL_FAULT_ROUNDS=$${ROCKPOOL_FAULT_ROUNDS:-4000} $(TEST) --skip-build --filter FaultTests
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --prove
 	python3 Tests/Fault/crash.py --binary $(RELEASE) --rounds 200 $(FAULT_OPTIONS)
+
+fuzz-wire: libraries ## a million damaged requests and responses for a node (FUZZ_OPTIONS="--seed 7 --requests 1000")
+	$(BUILD) -c release --product fuzzwire
+	mkdir -p .build/fuzz
+	timeout $${ROCKPOOL_FUZZ_SECONDS:-5400} .build/release/fuzzwire --record .build/fuzz/last $(FUZZ_OPTIONS)
+
+long: fault fuzz-wire ## what takes too long for every day: the fault suites, the fuzzer
 
 bench: build bench-tools ## us beside nginx in the same run; BENCH_OPTIONS="--rounds 5 --rows hit-1KiB,miss"
 	python3 Benchmarks/bench.py --binary $(RELEASE) $(BENCH_OPTIONS)

@@ -92,6 +92,18 @@ let package = Package(
                 "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", nioCore, nioPosix,
             ],
             path: "Tests/EdgeTesting", swiftSettings: strict),
+        .target(
+            name: "FuzzKit",
+            dependencies: [
+                "EdgeServer", "EdgeNode", "EdgeOrigin", "EdgeStore", "EdgePolicy", "EdgeHTTP",
+                "EdgePrimitives",
+                nioCore, nioPosix,
+            ],
+            path: "Tests/Fuzz/FuzzKit", swiftSettings: strict),
+        .executableTarget(
+            name: "fuzzwire", dependencies: ["FuzzKit", "EdgeStore", "EdgePrimitives"],
+            path: "Tests/Fuzz/FuzzWire", swiftSettings: strict),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzKit", "EdgeTesting"], swiftSettings: strict),
         .testTarget(name: "EdgePrimitivesTests", dependencies: ["EdgePrimitives"], swiftSettings: strict),
         .testTarget(
             name: "EdgeHTTPTests", dependencies: ["EdgeHTTP", "EdgePrimitives"], swiftSettings: strict),

@@ -136,21 +136,24 @@ final class HTTP1Connection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent {
-            isInputClosed = true
-            switch phase {
-            case .idle:
-                // Whole requests that wait for room are still answered.
-                if (input?.readableBytes ?? 0) == 0 || parser.isInsideHead { closeWhenWritten(context) }
-            case .draining, .lingering: closeWhenWritten(context)
-            case .exchanging:
-                // The client may have sent all it wants to say and still wait for the answers.
-                if let upload, !upload.isWhole(in: input) { close(context) }
-            case .closed: break
-            }
-            return
+        guard case .some(.inputClosed) = event as? ChannelEvent else {
+            return context.fireUserInboundEventTriggered(event)
         }
-        context.fireUserInboundEventTriggered(event)
+        isInputClosed = true
+        inputEnded(context)
+    }
+
+    private func inputEnded(_ context: ChannelHandlerContext) {
+        switch phase {
+        case .idle:
+            // Whole requests that wait for room are still answered.
+            if (input?.readableBytes ?? 0) == 0 || isWritable { closeWhenWritten(context) }
+        case .draining, .lingering: closeWhenWritten(context)
+        case .exchanging:
+            // The client may have sent all it wants to say and still wait for the answers.
+            if let upload, !upload.isWhole(in: input) { close(context) }
+        case .closed: break
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -183,12 +186,11 @@ final class HTTP1Connection: ChannelInboundHandler {
                 }
             case .draining:
                 guard drainUpload(context) else { return }
-            case .lingering, .closed:
-                input = nil
+            case .lingering, .closed: input = nil
             }
             if input?.readableBytes == 0 { input = nil }
         }
-        if isInputClosed, phase == .idle { closeWhenWritten(context) }
+        if isInputClosed { inputEnded(context) }
     }
 
     /// Goes on with what waits to be processed, unless a loop up the stack is about to.
@@ -228,7 +230,10 @@ final class HTTP1Connection: ChannelInboundHandler {
             case .incomplete:
                 input = bytes
                 send(&output, context)
-                if deadlineIsIdle { setDeadline(limits.headMilliseconds, isIdle: false) }
+                // What is missing of a head cannot come any more once the client has said all.
+                if isInputClosed { closeWhenWritten(context) }
+                if deadlineIsIdle || wasActive { setDeadline(limits.headMilliseconds, isIdle: false) }
+                wasActive = false
                 return false
             case .refused(let refusal):
                 send(&output, context)
@@ -471,9 +476,8 @@ final class HTTP1Connection: ChannelInboundHandler {
     private func closeWhenWritten(_ context: ChannelHandlerContext) {
         let channel = context.channel
         direct.channelUsed()
-        context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer()))).whenComplete { _ in
-            channel.close(promise: nil)
-        }
+        let written = context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer())))
+        written.whenComplete { _ in channel.close(promise: nil) }
     }
 
     // MARK: Deadlines
@@ -504,12 +508,12 @@ final class HTTP1Connection: ChannelInboundHandler {
         if isSending(context, now) { return }
         if wasActive, phase == .idle {
             wasActive = false
-            deadline = now + limits.idleMilliseconds
+            (deadline, deadlineIsIdle) = (now + limits.idleMilliseconds, true)
         }
         if now < deadline {
             let left = deadline.nanoseconds == .max ? 5_000 : deadline.milliseconds(since: now) + 1
             armTimer(after: max(1, min(5_000, left)))
-        } else if phase == .idle, parser.isInsideHead {
+        } else if phase == .idle, (input?.readableBytes ?? 0) > 0 {
             refuse(.headTimeout, context)
         } else {
             close(context)

@@ -2,9 +2,9 @@ import Glibc
 
 /// Lines for the person at the terminal.
 enum Terminal {
-    /// Writes a line to standard error.
+    /// Writes lines to standard error, each made fit for a terminal.
     static func error(_ text: String) {
-        write(text + "\n", to: 2)
+        write(Printable.lines(text) + "\n", to: 2)
     }
 
     /// Writes a line to standard output, at once.

@@ -191,6 +191,60 @@ import Testing
         }
     }
 
+    @Test(arguments: ["GET / HTTP/1.1\r\nHost: case.te", "GET / HT"])
+    func `a head that does not end in time is 408 after a hit as well`(_ half: String) async throws {
+        var limits = Self.limits()
+        limits.headMilliseconds = 200
+        let cacheable = ["Cache-Control: max-age=3600"]
+        try await withNode(script: { _ in [.response(200, cacheable)] }, limits: limits) { node, _ in
+            let client = try node.connect()
+            for _ in 0..<2 {
+                try await client.send(RawClient.request("GET", "/"))
+                #expect(try await client.response().status == 200)
+            }
+            try await client.send(half)
+            #expect(try await client.response().status == 408)
+            #expect(try await client.isClosedByPeer())
+        }
+    }
+
+    @Test(arguments: ["", "/missed"], ["GET / HTTP/1.1\r\nHost: case.te", "GET /", "\r\n"])
+    func `half a head after which nothing can come ends the connection at once`(
+        _ first: String, _ half: String
+    ) async throws {
+        var limits = Self.limits()
+        limits.headMilliseconds = 60_000
+        let gate = Gate("the answer")
+        try await withNode(script: { _ in [.wait(gate), .response(200)] }, limits: limits) { node, origin in
+            let client = try node.connect()
+            let whole = first.isEmpty ? "" : RawClient.request("GET", first)
+            try await client.send(whole + half)
+            client.endSending()
+            if !first.isEmpty {
+                try await origin.waitForRequests(count: 1)
+                gate.open()
+                #expect(try await client.response().status == 200)
+            }
+            #expect(try await client.isClosedByPeer())
+        }
+    }
+
+    @Test func `half a body after which nothing can come ends the connection at once`() async throws {
+        let gate = Gate("the answer")
+        try await withNode(
+            script: { _ in [.wait(gate), .response(200)] }, readsBodies: false, limits: Self.limits()
+        ) { node, origin in
+            let client = try node.connect()
+            let post = "POST / HTTP/1.1\r\nHost: case.test\r\nContent-Length: 11\r\n\r\nhello"
+            try await client.send(RawClient.request("GET", "/first") + post)
+            client.endSending()
+            try await origin.waitForRequests(count: 1)
+            gate.open()
+            #expect(try await client.response().status == 200)
+            #expect(try await client.isClosedByPeer())
+        }
+    }
+
     @Test func `input after a refusal is read and dropped, so that the answer arrives`() async throws {
         // Long enough for a slow machine; the client ends it.
         var limits = Self.limits()

@@ -16,7 +16,7 @@ struct CheckCommand: ParsableCommand {
         do {
             configuration = try ConfigurationFile.load(path: file)
         } catch {
-            for problem in error.errors { Terminal.error(Printable.lines("\(problem)")) }
+            for problem in error.errors { Terminal.error("\(problem)") }
             throw ExitCode(1)
         }
         for notice in ConfigurationNotice.all(of: configuration, file: file) { print(notice) }

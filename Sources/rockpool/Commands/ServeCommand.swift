@@ -68,7 +68,7 @@ struct ServeCommand: AsyncParsableCommand {
             do {
                 return try ConfigurationFile.load(path: file)
             } catch {
-                for problem in error.errors { Terminal.error(Printable.lines("\(problem)")) }
+                for problem in error.errors { Terminal.error("\(problem)") }
                 throw ExitCode(1)
             }
         case (.some(let url), nil): return try fromFlags(url)
