@@ -218,7 +218,8 @@ enum ConfigurationSchema {
             "A cap on every freshness lifetime."),
         SchemaKey(
             "sites[].rules[].query", .query, default: "all",
-            "What of the query enters the cache key: all, ignore, the list of the names to keep, or { drop, sort }."
+            "What of the query enters the cache key, and reaches the origin where the answer may be kept: all, ignore, "
+                + "the list of the names to keep, or { drop, sort }."
         ),
         SchemaKey(
             "sites[].rules[].query.drop", .parameterNames, example: "[\"utm_*\"]",

@@ -101,13 +101,41 @@ public enum AuthorityReader {
         }
     }
 
-    /// Whether two authorities are the same but for the case of their letters.
-    static func equal(_ text: Span<UInt8>, _ left: Range<Int>, _ right: Range<Int>) -> Bool {
-        guard left.count == right.count else { return false }
+    /// Whether two valid authorities are the same, whatever the case of their letters, dots that end the host, and
+    /// whether and how the port is written.
+    static func equal(
+        _ text: Span<UInt8>, _ left: Range<Int>, _ right: Range<Int>, defaultPort: Int
+    ) -> Bool {
+        let (left, leftPort) = split(text, left)
+        let (right, rightPort) = split(text, right)
+        guard left.count == right.count, (leftPort ?? defaultPort) == (rightPort ?? defaultPort) else {
+            return false
+        }
         for offset in 0..<left.count
         where Octet.lower(text[left.lowerBound + offset]) != Octet.lower(text[right.lowerBound + offset]) {
             return false
         }
         return true
+    }
+
+    /// A valid authority without its port where that is `defaultPort`.
+    static func trimmed(_ text: Span<UInt8>, _ range: Range<Int>, defaultPort: Int) -> Range<Int> {
+        let (host, port) = split(text, range)
+        return port == defaultPort ? host : range
+    }
+
+    /// The host without dots that end it, and the port; nil where none is written.
+    private static func split(_ text: Span<UInt8>, _ range: Range<Int>) -> (host: Range<Int>, port: Int?) {
+        var end = range.upperBound
+        while end > range.lowerBound, Octet.isDigit(text[end - 1]) { end -= 1 }
+        var port: Int?
+        if end > range.lowerBound, text[end - 1] == Octet.colon {
+            for digit in end..<range.upperBound { port = (port ?? 0) * 10 + Int(text[digit] &- 48) }
+            end -= 1
+        } else {
+            end = range.upperBound
+        }
+        while end > range.lowerBound + 1, text[end - 1] == UInt8(ascii: ".") { end -= 1 }
+        return (range.lowerBound..<end, port)
     }
 }

@@ -204,7 +204,9 @@ struct HeadReader {
                 text[pathStart] != UInt8(ascii: "?")
             { pathStart += 1 }
             guard AuthorityReader.isValid(text, authorityStart..<pathStart) else { return .malformedTarget }
-            head.authorityRange = authorityStart..<pathStart
+            // Of the port, the target's own scheme decides, whatever scheme the connection speaks.
+            head.authorityRange = AuthorityReader.trimmed(
+                text, authorityStart..<pathStart, defaultPort: Self.defaultPort(text, range))
             head.isAbsoluteForm = true
         }
         var pathEnd = pathStart
@@ -227,6 +229,11 @@ struct HeadReader {
             if equal { return range.lowerBound + scheme.utf8CodeUnitCount }
         }
         return nil
+    }
+
+    /// The default port of an absolute-form target's scheme, `http` or `https`.
+    private static func defaultPort(_ text: Span<UInt8>, _ target: Range<Int>) -> Int {
+        text[target.lowerBound + 4] == Octet.colon ? 80 : 443
     }
 
     private static func method(_ text: Span<UInt8>, _ length: Int) -> Method {
@@ -336,7 +343,10 @@ struct HeadReader {
         }
         guard AuthorityReader.isValid(text, host) else { return .malformedHost }
         if let authority = head.authorityRange {
-            guard AuthorityReader.equal(text, host, authority) else { return .hostMismatch }
+            let defaultPort = head.isAbsoluteForm ? Self.defaultPort(text, head.targetRange) : -1
+            guard AuthorityReader.equal(text, host, authority, defaultPort: defaultPort) else {
+                return .hostMismatch
+            }
         } else {
             head.authorityRange = host
         }

@@ -123,7 +123,6 @@ public final class LoopContext {
             guard let plain = body.plainRegion else { return nil }
             region = plain
         }
-        if stored.secondaryKey != nil { memory.recordHit(stored) }
         let isHeuristic = stored.metadata.flags.contains(.heuristic)
         let age = stored.metadata.currentAgeMilliseconds(at: now)
         PlainHead.write(
@@ -149,7 +148,10 @@ public final class LoopContext {
         case .single(let stored) where !head.names.contains(.origin) && stored.secondaryKey == nil:
             return stored
         case .single(let stored): return Self.select(head, from: CollectionOfOne(stored), rules)
-        case .variants(let variants): return Self.select(head, from: variants, rules)
+        case .variants(let variants):
+            guard let chosen = Self.select(head, from: variants, rules) else { return nil }
+            memory.recordHit(chosen)
+            return chosen
         }
     }
 

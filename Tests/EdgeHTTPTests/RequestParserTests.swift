@@ -233,6 +233,30 @@ struct ChunkedDecoderTests {
     }
 
     @Test(arguments: [
+        ("http://site.test:80/", "SITE.test", true), ("http://site.test/", "site.test.:080", true),
+        ("https://site.test:443/", "site.test", true), ("https://site.test/", "site.test:443", true),
+        ("http://site.test:/", "site.test", true), ("http://[::1]/", "[::1]:80", true),
+        ("http://site.test:443/", "site.test", false), ("https://site.test/", "site.test:80", false),
+        ("http://site.test/", "site.test2", false), ("http://site.test:8080/", "site.test:80800", false),
+        ("http://1/", "1:1", false),
+    ])
+    func `Host may spell the target's authority in another way`(target: String, host: String, expected: Bool)
+    {
+        let (outcome, head) = parse("GET \(target) HTTP/1.1\r\nHost: \(host)\r\n\r\n")
+        guard expected else {
+            #expect(
+                outcome != .incomplete
+                    && (outcome == .refused(.hostMismatch) || outcome == .refused(.malformedHost)))
+            return
+        }
+        guard case .complete = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        if target.contains("443") { #expect(head.authority.map { text($0) } == "site.test") }
+    }
+
+    @Test(arguments: [
         ("close", false), ("Keep-Alive", false), ("keep-alive, close", false), ("", false), ("X-A", true),
         ("keep-alive, Upgrade", true), ("closed", true),
     ])
