@@ -120,7 +120,7 @@ enum ConfigurationSchema {
             "origins.*.fetchTimeout", .duration(0...day), default: "0s", "For a whole pull. 0s: no limit."),
         SchemaKey(
             "origins.*.maxConnections", .count(1...65_535), default: "64",
-            "Connections to the origin at a time; further pulls wait their turn."),
+            "Connections to the origin at a time, idle ones included; further pulls wait their turn."),
         SchemaKey(
             "origins.*.health", .section,
             "Checks all the time. Without it, HEAD / is asked while something failed, and any answer will do."

@@ -17,8 +17,8 @@ enum CurlCallbacks {
         let transfer = Unmanaged<PullTransfer>.fromOpaque(user).takeUnretainedValue()
         let total = size * count
         let piece = UnsafeRawBufferPointer(start: bytes, count: total)
-        // Nothing of a body comes before its head is whole, and no line of the head after that; trailers go to the
-        // header callback alone.
+        // Nothing of a body comes before its head is whole, and no line of the head after that; trailers go
+        // to the header callback alone.
         guard transfer.hasHead else { return transfer.admits(headPiece: piece) ? total : 0 }
         return transfer.read(body: piece) ? total : Int(CURL_WRITEFUNC_PAUSE)
     }

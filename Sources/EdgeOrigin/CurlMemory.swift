@@ -56,7 +56,8 @@ enum CurlMemory {
     /// What free blocks hold at most; the rest goes back to malloc.
     static let largestHeldBytes = 4 << 20
 
-    // Names are looked up on threads of libcurl's own, so there is a lock, though next to nobody contends for it.
+    // Names are looked up on threads of libcurl's own, so there is a lock, though next to nobody contends
+    // for it.
     private static let freeBlocks = Mutex(FreeBlocks())
 
     static var heldBytes: Int { freeBlocks.withLock { $0.heldBytes } }

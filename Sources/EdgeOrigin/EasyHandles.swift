@@ -12,8 +12,8 @@ final class EasyHandles {
     private let loop: UnsafeMutableRawPointer
 
     /// Whether libcurl is to show each head line to the write callback before it stores it:
-    /// ``PullTransfer/admits(headPiece:)`` says why. Later libcurls have no need of it, and some of them would show
-    /// trailers there as well.
+    /// ``PullTransfer/admits(headPiece:)`` says why. Later libcurls have no need of it, and some of them
+    /// would show trailers there as well.
     private static let showsHeadLines: Bool = {
         guard let version = curl_version_info(CURLVERSION_FIRST) else { return true }
         return version.pointee.version_num < 0x080100

@@ -1,8 +1,8 @@
 import CCurl
 import EdgePrimitives
 
-/// libcurl's multi handle of one origin, so that its connections, used and idle, are bounded by themselves: libcurl
-/// closes the oldest idle one before it opens one too many. The pull thread's own.
+/// libcurl's multi handle of one origin, so that its connections, used and idle, are bounded by themselves:
+/// libcurl closes the oldest idle one before it opens one too many. The pull thread's own.
 final class OriginMulti {
     /// How often idle connections are looked at where no pull makes libcurl do so.
     private static let longestSweepSeconds: Int64 = 5
@@ -112,8 +112,8 @@ final class OriginMulti {
 
     /// Has connections closed that were idle for too long, or whose far end is closed.
     ///
-    /// libcurl looks for such ones only when it is about to take or make one. Where no pull makes it, a handle does
-    /// that never gets a socket.
+    /// libcurl looks for such ones only when it is about to take or make one. Where no pull makes it, a
+    /// handle does that never gets a socket.
     func sweep(_ now: MonotonicTime) {
         let interval = 1_000 * min(Self.longestSweepSeconds, max(1, idleSeconds))
         guard connections.count > attached, !isSweeping, now.milliseconds(since: lastLook) >= interval else {

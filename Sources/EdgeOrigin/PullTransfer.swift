@@ -98,10 +98,11 @@ final class PullTransfer: @unchecked Sendable {
 
     // MARK: libcurl's callbacks
 
-    /// Looks at a piece of the head before libcurl stores the line that it belongs to; false aborts the transfer.
+    /// Looks at a piece of the head before libcurl stores the line that it belongs to; false aborts the
+    /// transfer.
     ///
-    /// libcurl before 8.1.0 joins a folded line to the line before it, which for the first field line is one of the
-    /// handle's last transfer, and freed. RFC 9112 5.2 has us refuse such a line or unfold it.
+    /// libcurl before 8.1.0 joins a folded line to the line before it, which for the first field line is one
+    /// of the handle's last transfer, and freed. RFC 9112 5.2 has us refuse such a line or unfold it.
     func admits(headPiece: UnsafeRawBufferPointer) -> Bool {
         guard let first = headPiece.first else { return true }
         let beginsLine = !isInsideLine

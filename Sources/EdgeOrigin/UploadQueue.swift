@@ -1,8 +1,8 @@
 import EdgePrimitives
 import NIOCore
 
-/// Upload bytes on their way to an origin. What it counts is the storage that it holds: small pieces are copied
-/// together, for one may hold a whole receive buffer.
+/// Upload bytes on their way to an origin. What it counts is the storage that it holds: small pieces are
+/// copied together, for one may hold a whole receive buffer.
 struct UploadQueue {
     private struct Piece {
         var bytes: ByteBuffer

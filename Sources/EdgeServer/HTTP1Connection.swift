@@ -156,9 +156,7 @@ final class HTTP1Connection: ChannelInboundHandler {
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(context)
-    }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(context) }
 
     /// The node drains: finish what is under way, take nothing new.
     func drain() {

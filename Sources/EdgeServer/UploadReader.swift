@@ -30,8 +30,8 @@ final class UploadReader {
         }
     }
 
-    /// Takes the next piece from `bytes`. With the last content of a counted body ``isOver`` is true; a chunked one
-    /// ends with ``Event/end``.
+    /// Takes the next piece from `bytes`. With the last content of a counted body ``isOver`` is true; a
+    /// chunked one ends with ``Event/end``.
     func next(_ bytes: inout ByteBuffer) -> Event {
         guard decoder != nil else { return nextCounted(&bytes) }
         switch decode(&bytes) {
@@ -88,7 +88,8 @@ final class UploadReader {
         return gathered
     }
 
-    /// Whether the body ends within `bytes`, which are not taken: a client that sends no more has then sent it whole.
+    /// Whether the body ends within `bytes`, which are not taken: a client that sends no more has then sent
+    /// it whole.
     func isWhole(in bytes: ByteBuffer?) -> Bool {
         if isOver { return true }
         guard var decoder else { return UInt64(bytes?.readableBytes ?? 0) >= remaining }

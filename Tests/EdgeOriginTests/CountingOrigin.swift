@@ -2,8 +2,8 @@ import EdgeTesting
 import Foundation
 import Glibc
 
-/// An origin that answers every request at once with `fine` and counts open connections, on one thread: the end of
-/// a connection that came before another's beginning is counted before it.
+/// An origin that answers every request at once with `fine` and counts open connections, on one thread: the
+/// end of a connection that came before another's beginning is counted before it.
 final class CountingOrigin: Sendable {
     struct Counts: Sendable {
         var open = 0

@@ -4,8 +4,8 @@ import Testing
 
 @testable import EdgeOrigin
 
-/// libcurl before 8.1.0 joins a folded line to the last header line of the transfer before, which is freed by then:
-/// such a line must not get that far.
+/// libcurl before 8.1.0 joins a folded line to the last header line of the transfer before, which is freed
+/// by then: such a line must not get that far.
 struct HeadLineTests {
     private static let plain = ScriptStep.response(200, ["A: b"], body: "fine")
 

@@ -1,7 +1,7 @@
 import Glibc
 
-/// How many times the processor time that four times as much `work` takes: about 4 where it is linear, 16 where it
-/// grows with the square.
+/// How many times the processor time that four times as much `work` takes: about 4 where it is linear, 16
+/// where it grows with the square.
 ///
 /// - Parameter work: does so much, on this thread alone.
 public func growth(from size: Int, _ work: (Int) -> Void) -> Double {

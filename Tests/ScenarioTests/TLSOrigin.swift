@@ -5,6 +5,7 @@ import Foundation
 ///
 /// It answers by path:
 /// - `/host`: the Host that it got, not to be stored.
+/// - `/protocol`: the protocol that was agreed upon; it prefers HTTP/2, which it does not speak.
 /// - `/until-close`: a body that ends with the connection, close_notify included.
 /// - `/cut/length`, `/cut/chunked`, `/cut/close`: at the first request half a body, and after ``goOn()`` the end of
 ///   the connection without close_notify; later the whole one.
@@ -90,6 +91,7 @@ final class TLSOrigin: Sendable {
         os.closerange(3, 1 + max(int(name) for name in os.listdir("/proc/self/fd")))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[1], sys.argv[2])
+        context.set_alpn_protocols(["h2", "http/1.1"])
         if len(sys.argv) > 3:
             context.load_verify_locations(sys.argv[3])
             context.verify_mode = ssl.CERT_REQUIRED
@@ -111,6 +113,8 @@ final class TLSOrigin: Sendable {
                 targets.append(target)
             if target == "/host":
                 connection.sendall(whole(host, cache="no-store"))
+            elif target == "/protocol":
+                connection.sendall(whole(connection.selected_alpn_protocol() or "none"))
             elif target == "/until-close":
                 connection.sendall(head("Cache-Control: max-age=3600", "Connection: close") + b"1234567890")
                 connection.unwrap()

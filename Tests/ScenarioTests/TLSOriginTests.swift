@@ -64,6 +64,13 @@ import Testing
         }
     }
 
+    @Test func `an origin that would rather speak HTTP 2 is asked in HTTP 1.1`() async throws {
+        try await Self.withTLSNode { node, _, _ in
+            let response = try await node.fetch("GET", "/protocol")
+            #expect(response.text == "http/1.1")
+        }
+    }
+
     @Test func `without the authority's certificate nothing is pulled and nothing stored`() async throws {
         try await Self.withTLSNode(configure: { configuration, _ in
             configuration.origins["main"]?.tls.authorityFile = nil

@@ -34,6 +34,11 @@ import Testing
         Answer("a bare LF after a field", ok + "X: y\nContent-Length: 3\r\n\r\nabc"),
         Answer("a bare CR in a value", ok + "X: a\rb\r\nContent-Length: 3\r\n\r\nabc"),
         Answer("a folded line", ok + "X: a\r\n b\r\nContent-Length: 3\r\n\r\nabc"),
+        Answer("a folded first line", ok + "\tX: y\r\nContent-Length: 3\r\n\r\nabc"),
+        Answer("a folded first line without a colon", ok + " folded\r\nContent-Length: 3\r\n\r\nabc"),
+        Answer(
+            "interim responses without end",
+            String(repeating: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", count: 1_000)),
         Answer("a space before a colon", ok + "X : a\r\nContent-Length: 3\r\n\r\nabc"),
         Answer("a space before the colon of the length", ok + "Content-Length : 3\r\n\r\nabc"),
         Answer("a line without a colon", ok + "nonsense\r\nContent-Length: 3\r\n\r\nabc"),
@@ -112,6 +117,13 @@ import Testing
         Truncation(
             name: "a malformed chunk size", head: ["Transfer-Encoding: chunked"],
             body: "5\r\n12345\r\nzz\r\n", end: .halfClose),
+        Truncation(
+            name: "a folded trailer", head: ["Transfer-Encoding: chunked"],
+            body: "5\r\n12345\r\n0\r\nT: a\r\n b\r\n\r\n", end: .halfClose),
+        Truncation(
+            name: "too many trailers", head: ["Transfer-Encoding: chunked"],
+            body: "5\r\n12345\r\n0\r\n" + String(repeating: "T: a\r\n", count: 300) + "\r\n",
+            end: .halfClose),
         Truncation(
             name: "a reset of a body that ends with the connection", head: ["Connection: close"],
             body: "12345", end: .reset),

@@ -59,7 +59,7 @@ import Testing
                     "POST /up HTTP/1.1\r\nHost: case.test\r\nContent-Length: 999999999\r\n\r\n")
             }
             try await origin.waitForRequests(count: 1)
-            let piece = isChunked ? "1\r\nx\r\n" : "x"
+            let piece = isChunked ? "400\r\n" + String(repeating: "x", count: 1_024) + "\r\n" : "x"
             let wire = Array(String(repeating: piece, count: (24 << 20) / piece.utf8.count).utf8)
             if leaving == .reset {
                 let sent = try await client.sendUntilBlocked(wire, stallMilliseconds: 300)

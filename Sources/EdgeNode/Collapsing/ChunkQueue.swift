@@ -3,9 +3,10 @@ import NIOCore
 
 /// Body bytes that wait for their readers, in pieces that several readers share without a copy.
 ///
-/// Small pieces are written behind one another. A reader shares the storage of a piece that nothing more is written
-/// into; of one that grows it gets a copy, so that no write ever has to copy what a reader holds. A piece that is
-/// half full need not grow on, unless it is to be a block: what is held is at most twice what is there, and one piece.
+/// Small pieces are written behind one another. A reader shares the storage of a piece that nothing more is
+/// written into; of one that grows it gets a copy, so that no write ever has to copy what a reader holds. A
+/// piece that is half full need not grow on, unless it is to be a block: what is held is at most twice what
+/// is there, and one piece.
 struct ChunkQueue: Sendable {
     private struct Chunk {
         /// The offset of its first byte.

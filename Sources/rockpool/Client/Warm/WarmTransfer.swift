@@ -2,8 +2,9 @@ import CCurl
 
 /// One request for a URL to the node; its body is read and dropped.
 ///
-/// Each has a libcurl handle of its own: before libcurl 8.1.0 a handle that is used again takes a folded header line for
-/// the rest of one of its last answer, which is freed by then. Connections are kept by the multi handle all the same.
+/// Each has a libcurl handle of its own: before libcurl 8.1.0 a handle that is used again takes a folded
+/// header line for the rest of a line of its last answer, which is freed by then. Connections are kept by the
+/// multi handle all the same.
 final class WarmTransfer {
     private static let connectMilliseconds = 5_000
     /// A body that gets no byte further in this time has broken off.
