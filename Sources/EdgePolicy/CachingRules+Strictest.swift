@@ -9,6 +9,7 @@ extension CachingRules {
 
         rules.passes = distinct.contains { $0.passes }
         rules.cookies = cookies(distinct.map(\.cookies))
+        rules.setCookie = distinct.allSatisfy { $0.setCookie == .store } ? .store : .drop
         rules.lifetimes = lifetimes(distinct.map(\.lifetimes))
         rules.lifetimeRuleLine = distinct.first { $0.lifetimes == rules.lifetimes }?.lifetimeRuleLine ?? 0
         rules.overridesOrigin = distinct.allSatisfy { $0.overridesOrigin }

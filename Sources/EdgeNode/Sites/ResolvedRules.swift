@@ -67,6 +67,8 @@ public final class ResolvedRules: Sendable {
     ///     maxTTL                a longer one      a shorter one    the least
     ///     query                 all but `all`     -                all
     ///     cookies               strip             pass             pass, else keep
+    ///     setCookie             store             drop             drop
+    ///     stallTimeout          a longer pause    a shorter one    the least of those given
     ///     cache                 on                pass             pass
     ///     request.set           what it sets      the client's     the field is removed
     ///     request.remove        -                 every field      the field is removed
@@ -83,6 +85,13 @@ public final class ResolvedRules: Sendable {
         query = queries.allSatisfy { $0 == queries[0] } ? queries[0] : .all
         requestEdits = .strictestRequest(readings.map(\.requestEdits))
         responseEdits = .strictestResponse(readings.map(\.responseEdits))
+        stallTimeoutMilliseconds = readings.compactMap(\.stallTimeoutMilliseconds).min()
+        // These two are the site's.
+        forwarding = readings.first?.forwarding ?? .all
+        clientAddressField = readings.first?.clientAddressField
+        reservedFields = Array(Set(readings.flatMap(\.reservedFields)))
+        touched = TouchedFields(
+            cookies: caching.cookies, reserved: reservedFields, forwarding: forwarding)
         isPlain = query == .all && requestEdits.isEmpty && responseEdits.isEmpty
     }
 
