@@ -128,6 +128,7 @@ import Testing
                 after.append(writers.counts.map { $0 + 1 })
                 paths.append(old)
             }
+            writers.waitForLines(40)
             let total = writers.stop()
             log.close()
             #expect(log.droppedLines == 0)
@@ -149,6 +150,7 @@ import Testing
                 try log.change(to: .file(folder + "\(round)"), format: round % 2 == 0 ? .json : .combined)
                 after.append(writers.counts.map { $0 + 1 })
             }
+            writers.waitForLines(40)
             let total = writers.stop()
             try log.change(to: .off, format: .json)
             let lane = log.lane()
