@@ -128,6 +128,7 @@ import Testing
                 after.append(writers.counts.map { $0 + 1 })
                 paths.append(old)
             }
+            writers.waitForLines(40)
             let total = writers.stop()
             log.close()
             #expect(log.droppedLines == 0)

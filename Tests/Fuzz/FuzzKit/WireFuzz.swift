@@ -21,7 +21,7 @@ public final class WireFuzz: Sendable {
         public var grownBytes = 96 << 20
         public var grownDescriptors = 400
         /// What a connection may take whose client has said all: everything that can be known is known then.
-        public var longestMilliseconds: Int64 = 5_000
+        public var longestMilliseconds: Int64 = 9_000
         /// Whether lines of responses may begin with white space. libcurl before 8.1.0 works in freed memory for such a
         /// line that it sees first on a handle used before.
         public var foldsLines = true
@@ -132,7 +132,8 @@ public final class WireFuzz: Sendable {
                 let seconds = Double(SystemClock.monotonic().milliseconds(since: started)) / 1_000
                 say(
                     "\(what): \(done) of \(count), \(Int(Double(done) / max(0.001, seconds)))/s, "
-                        + "\(bytes >> 20) MiB, \(descriptors) descriptors")
+                        + "\(bytes >> 20) MiB (\(node.store.memory.snapshot.usedBytes >> 20) stored), "
+                        + "\(descriptors) descriptors")
                 guard let base else {
                     base = (bytes, descriptors)
                     continue
