@@ -112,7 +112,7 @@ struct ChunkQueue: Sendable {
         return low
     }
 
-    func forEach(_ body: (UnsafeRawBufferPointer) -> Void) {
+    func eachPiece(_ body: (UnsafeRawBufferPointer) -> Void) {
         for position in 0..<chunks.count { chunks[position].bytes.withUnsafeReadableBytes(body) }
     }
 

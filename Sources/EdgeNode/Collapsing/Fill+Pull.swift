@@ -436,7 +436,7 @@ extension Fill {
         let length = Int(state.received)
         guard length > 0 else { return .memory(ByteBuffer()) }
         let slab = node.makeSlab(length)
-        state.chunks.forEach { _ = slab.append($0) }
+        state.chunks.eachPiece { _ = slab.append($0) }
         return slab.storedBody()
     }
 
