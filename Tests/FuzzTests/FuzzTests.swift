@@ -13,7 +13,6 @@ import Testing
         // Other tests run in this process.
         limits.grownBytes = 2 << 30
         limits.grownDescriptors = 4_000
-        limits.foldsLines = false
         limits.longestMilliseconds = 15_000
         return limits
     }
