@@ -189,10 +189,12 @@ extension Fill {
         var judged = merged
         // The age is the 304's own: how long ago the origin, or a cache before it, said so (RFC 9111 4.2.3).
         if let age = head.fields.first(.age) { judged.append(.age, age) }
-        let verdict = Storability.decide(
+        var verdict = Storability.decide(
             request: plan.traits,
             response: ResponseHead(status: stored.metadata.status, fields: judged), rules: plan.rules,
             requestTime: requestTime, responseTime: now)
+        // The tags are the 304's own as well.
+        if SurrogateKey.areTooMany(head.fields) { verdict = .notStorable(.tooManyTags) }
         let drop = Storability.fieldsToDrop(
             response: ResponseHead(status: stored.metadata.status, fields: merged))
         let fields = ResponseFields.forStorage(
