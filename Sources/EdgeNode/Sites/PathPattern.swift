@@ -2,7 +2,8 @@ import EdgeHTTP
 import EdgePrimitives
 
 /// The glob of a rule, and what it is when its escapes are decoded: a rule for `/caf%C3%A9/*` is one for
-/// `/café/*`, however a client writes it and whoever reads it.
+/// `/café/*` too, so that it matches every reading of such a path. Escapes of `*` and `?`, and those that a
+/// client writes in another case, match only as they are written.
 struct PathPattern: Sendable {
     let glob: Glob
     private let decoded: [Glob]
