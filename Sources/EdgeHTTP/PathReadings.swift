@@ -13,7 +13,7 @@ public struct PathReadings: Sendable {
     /// So many readings are worked out, of so many octets in all: with that, no path takes long.
     static let maxTexts = 64
     static let maxBytes = 32 * 1024
-    private static let maxDecodings = 2
+    public static let maxDecodings = 2
 
     private var byHash: [UInt64: Int] = [:]
     private var bytes = 0

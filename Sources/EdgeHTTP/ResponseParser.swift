@@ -31,14 +31,18 @@ public struct ResponseHeadParser: Sendable {
         case refused(ResponseRefusal)
     }
 
-    /// Room for 128 KiB of tags and for all else; libcurl gives up at 300 KiB.
-    public static let maxSectionBytes = 192 * 1024
+    /// All but the tags, which go no further than this node.
+    public static let maxSectionBytes = 64 * 1024
+    /// Lines of Surrogate-Key and Cache-Tag: more than count (128 KiB), so that a response with too many is served and
+    /// not kept. libcurl gives up at 300 KiB.
+    public static let maxTagBytes = 192 * 1024
     public static let maxFields = 256
     /// Interim responses before one final one; their heads together may be as large as one section.
     public static let maxInterims = 32
 
     private var head: ResponseHead?
     private var sectionBytes = 0
+    private var tagBytes = 0
     private var interims = 0
     private var interimBytes = 0
     private var contentLength: UInt64?
@@ -55,12 +59,13 @@ public struct ResponseHeadParser: Sendable {
         guard count >= 2, line[count - 1] == Octet.lf, line[count - 2] == Octet.cr else {
             return .refused(line.last == Octet.lf ? .bareLineFeed : .headIncomplete)
         }
-        sectionBytes += count
-        if sectionBytes > Self.maxSectionBytes { return .refused(.headTooLarge) }
         let text = UnsafeBufferPointer(rebasing: line[0..<(count - 2)])
-        guard head != nil else { return statusLine(text) }
-        if text.isEmpty { return end() }
-        return field(text)
+        sectionBytes += count
+        let event = head == nil ? statusLine(text) : text.isEmpty ? end() : field(text)
+        if sectionBytes > Self.maxSectionBytes || tagBytes > Self.maxTagBytes {
+            return .refused(.headTooLarge)
+        }
+        return event
     }
 
     private mutating func statusLine(_ text: UnsafeBufferPointer<UInt8>) -> Event {
@@ -110,6 +115,9 @@ public struct ResponseHeadParser: Sendable {
             guard codingLines == 1, Octet.equalIgnoringCase(value, "chunked".utf8) else {
                 return .refused(.malformedCoding)
             }
+        case .surrogateKey, .cacheTag:
+            sectionBytes -= text.count + 2
+            tagBytes += text.count + 2
         default: break
         }
         head?.fields.append(name: text[line.name], value: value)
@@ -130,13 +138,14 @@ public struct ResponseHeadParser: Sendable {
         if finished.isInterim {
             // Nothing else ends a pull whose origin says for ever that it is about to answer.
             interims += 1
-            interimBytes += sectionBytes
+            interimBytes += sectionBytes + tagBytes
             guard interims <= Self.maxInterims, interimBytes <= Self.maxSectionBytes else {
                 return .refused(.tooManyInterims)
             }
         }
         head = nil
         sectionBytes = 0
+        tagBytes = 0
         contentLength = nil
         codingLines = 0
         return .head(finished)

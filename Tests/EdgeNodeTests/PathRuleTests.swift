@@ -83,6 +83,20 @@ import Testing
         #expect(rules === Self.resolve(site, "/assets/plain"))
     }
 
+    @Test(arguments: [
+        ("/caf%C3%A9/*", "/caf%C3%A9/x", true), ("/caf%C3%A9/*", "/caf%c3%a9/x", false),
+        ("/caf%C3%A9/*", "/café/x", true), ("/caf%C3%A9/*", "/caf%25C3%25A9/x", false),
+        ("/café/*", "/caf%C3%A9/x", false), ("/a%2ab/*", "/a%2ab/x", false), ("/a%2ab/*", "/axb/x", false),
+        ("/a%252fb*", "/a%252fb", true), ("/a%20b/*", "/a%20b/..%2fc", false),
+    ])
+    func `a pattern with escapes is a pattern of what they stand for`(
+        pattern: String, path: String, isPermitted: Bool
+    ) throws {
+        let site = try Self.site([(pattern, { $0.lifetimes = .init(defaultMilliseconds: 5_000) })])
+        let lifetimes = Self.resolve(site, path).caching.lifetimes
+        #expect((lifetimes.milliseconds(for: 200) != nil) == isPermitted)
+    }
+
     @Test func `a scoped package keeps its lifetime`() throws {
         let site = try Self.site([("/@*", { $0.lifetimes = .init(defaultMilliseconds: 5_000) })])
         #expect(Self.resolve(site, "/@scope%2fname").caching.lifetimes.defaultMilliseconds == 5_000)

@@ -67,7 +67,7 @@ struct GrowingText: Sendable, CustomTestStringConvertible {
 
 /// Every list that comes from outside is read in time that grows with its length and no faster.
 @Suite(.serialized) struct `Time against length` {
-    static let texts = selecting + responses + requests + others
+    static let texts = selecting + responses + requests + ways + others
 
     private static let selecting: [GrowingText] = [
         .selecting("Accept-Encoding", "a;q=0.5,"), .selecting("Accept-Encoding", ","),
@@ -120,6 +120,24 @@ struct GrowingText: Sendable, CustomTestStringConvertible {
         .field("ranges", of: "Range", head: "bytes=", "1-2,") { plan($0) },
         .field("empty ranges", of: "Range", head: "bytes=", " ,") { plan($0) },
         .field("digits", of: "Range", head: "bytes=", "1", tail: "-") { plan($0) },
+    ]
+
+    private static func forward(_ fields: FieldSection) {
+        var head = RequestHead()
+        head.fields = fields
+        _ = ForwardedFields.isLoop(head: head, nodeID: Array("node".utf8))
+        let context = ForwardContext(
+            nodeID: Array("node".utf8), clientAddress: Array("192.0.2.1".utf8), scheme: "http",
+            host: Array("a.test".utf8), trusted: true, isCacheable: false)
+        _ = ForwardedFields.rewriteRequest(head: head, context: context)
+    }
+
+    private static let ways: [GrowingText] = [
+        .field("nodes", of: "CDN-Loop", "a;b=\"\\\",\",") { forward($0) },
+        .field("open quotes", of: "CDN-Loop", "\"\\") { forward($0) },
+        .field("hops", of: "Via", "1.1 a,") { forward($0) },
+        .field("elements", of: "Forwarded", "for=a;host=\"b\",") { forward($0) },
+        .field("addresses", of: "X-Forwarded-For", "::1,") { forward($0) },
     ]
 
     private static let others: [GrowingText] = [

@@ -257,9 +257,11 @@ extension Fill {
         // What is stored was made for nobody in particular, whoever's request found that it is still good.
         var traits = plan.traits
         traits.hasCookie = false
-        let verdict = Storability.decide(
+        var verdict = Storability.decide(
             request: traits, response: ResponseHead(status: stored.metadata.status, fields: judged),
             rules: plan.rules, requestTime: requestTime, responseTime: now)
+        // The tags are the 304's own as well.
+        if SurrogateKey.areTooMany(head.fields) { verdict = .notStorable(.tooManyTags) }
         let drop = Storability.fieldsToDrop(
             response: ResponseHead(status: stored.metadata.status, fields: merged))
         let fields = ResponseFields.forStorage(

@@ -39,7 +39,7 @@ public final class Site: Sendable {
     /// The names of the fields that its origin gets with every pull.
     private let originFields: [String]
     /// One for each rule; nil matches everything.
-    private let globs: [Glob?]
+    private let globs: [PathPattern?]
     private let constant: ResolvedRules?
     private let remembered = Mutex<[RuleSet: ResolvedRules]>([:])
     /// The same for paths that can be read as several, by the sets of their readings.
@@ -60,8 +60,8 @@ public final class Site: Sendable {
         nameOctets = Array((configuration.hosts.first ?? "").utf8)
         originName = configuration.origin
         globs = configuration.rules.map { rule in
-            let glob = rule.match.path.map { Glob($0) }
-            return glob?.matchesEverything == true ? nil : glob
+            let pattern = rule.match.path.map { PathPattern($0) }
+            return pattern?.glob.matchesEverything == true ? nil : pattern
         }
         constant =
             globs.allSatisfy({ $0 == nil })
@@ -132,7 +132,7 @@ public final class Site: Sendable {
     /// What a path may match that has more readings than are worked out: the rules for every path, and each
     /// other.
     private var unreadable: [RuleSet] {
-        let every = globs.map { $0 == nil || $0 == Self.everyPath }
+        let every = globs.map { $0 == nil || $0?.glob == Self.everyPath }
         return ([nil] + globs.indices.filter { !every[$0] }).map { other in
             var set = RuleSet()
             for index in globs.indices where every[index] || index == other { set.insert(index) }
