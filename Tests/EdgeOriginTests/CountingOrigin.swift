@@ -81,6 +81,10 @@ final class CountingOrigin: Sendable {
         private mutating func begin() {
             let descriptor = accept(listener, nil, nil)
             guard descriptor >= 0 else { return }
+            // The end of another may be on its way through the kernel of a busy machine, though it was sent before.
+            var others = pending.keys.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            poll(&others, nfds_t(others.count), 2)
+            for other in Array(pending.keys) { read(other) }
             pending[descriptor] = []
             counts.change { counts in
                 counts.accepted += 1
