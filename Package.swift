@@ -143,7 +143,8 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "rockpool", "EdgeNode", "EdgeServer", "EdgePrimitives", .product(name: "Logging", package: "swift-log"),
+                "rockpool", "EdgeNode", "EdgeServer", "EdgePrimitives",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
