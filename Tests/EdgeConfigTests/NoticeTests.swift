@@ -28,6 +28,30 @@ struct NoticeTests {
                 == true)
     }
 
+    @Test(arguments: [
+        ("{ ttl: 30d, cookies: strip }", true), ("{ ttl: 30d, override: true }", true),
+        ("{ ttl: 30d }", false),
+        ("{ ttl: 30d, cookies: strip, setCookie: store }", false), ("{ cookies: strip }", false),
+        ("{ ttl: 30d, override: true, setCookie: drop }", false),
+    ])
+    func `a lifetime for whatever comes is said to be none for Set-Cookie`(rule: String, isSaid: Bool) throws
+    {
+        let found = try Self.notices("    rules: [\(rule)]\n")
+        #expect(found.contains { $0.contains("setCookie: store") } == isSaid)
+        #expect(found.count == (isSaid ? 1 : 0))
+    }
+
+    @Test(arguments: [
+        ("/a;b/*", true), ("/a//b", true), ("/a/../b", true), ("/a/./b", true), ("/a/*", false),
+        ("/a.b/..c", false),
+    ])
+    func `a pattern that others read as another path is said to permit nothing`(path: String, isSaid: Bool)
+        throws
+    {
+        let found = try Self.notices("    rules: [{ match: { path: \"\(path)\" }, ttl: 1d }]\n")
+        #expect(found.contains { $0.contains("permits nothing") } == isSaid)
+    }
+
     @Test func `nothing is said of a file that keeps whole queries`() throws {
         #expect(try Self.notices("    rules: [{ query: all }]\n").isEmpty)
         #expect(try Self.notices("").isEmpty)
