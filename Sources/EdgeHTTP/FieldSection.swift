@@ -158,6 +158,14 @@ public struct FieldSection: Sendable {
         return copy
     }
 
+    /// Whether both have the same lines in the same order, octet for octet.
+    public func isSame(as other: FieldSection) -> Bool {
+        var texts: ([UInt8], [UInt8]) = ([], [])
+        serialise(into: &texts.0)
+        other.serialise(into: &texts.1)
+        return texts.0 == texts.1
+    }
+
     /// Appends the section to `output` in HTTP/1.1 form, a line each, without the final blank line.
     public func serialise(into output: inout [UInt8]) {
         for line in lines {

@@ -245,11 +245,16 @@ public final class Exchange: @unchecked Sendable {
 
     private func serve(_ answer: FillAnswer, isLeader: Bool) {
         switch answer {
-        case .revalidated(let stored, let cookies):
-            // A follower shares a validation only where the result may be reused without another (no-cache).
-            if !isLeader, !Reuse.isPlainlyFresh(stored.metadata, now: context.wallNow()) {
-                context.continueAlone(self, mayCollapse: false)
-                return
+        case .revalidated(let stored, let cookies, let isForAll):
+            if !isLeader {
+                // Another Vary than before may select it for the leader alone.
+                let isSelected = request.selecting.fit(of: stored) != .none
+                // A follower shares a validation only where the result may be reused without another (no-cache).
+                guard isForAll, isSelected, Reuse.isPlainlyFresh(stored.metadata, now: context.wallNow())
+                else {
+                    context.continueAlone(self, mayCollapse: isForAll && !isSelected)
+                    return
+                }
             }
             record.originStatus = 304
             if let ask = request.missing(in: stored) {

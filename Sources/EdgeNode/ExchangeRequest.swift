@@ -73,7 +73,11 @@ struct ExchangeRequest: Sendable {
     }
 
     /// Path and query of the key: what the origin is asked for where the answer may be kept.
-    var keyTarget: ArraySlice<UInt8> { keyText[((isTLS ? 8 : 7) + authority.count)...] }
+    var keyTarget: ArraySlice<UInt8> {
+        let target = keyText.dropFirst((isTLS ? 8 : 7) + authority.count)
+        assert(target.first == UInt8(ascii: "/") || target.first == UInt8(ascii: "*") || target.isEmpty)
+        return target
+    }
 
     /// Whether the request has so many fields that no answer to it is kept: origins refuse what is much, and each
     /// has its own limit.

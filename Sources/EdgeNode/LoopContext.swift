@@ -213,7 +213,7 @@ public final class LoopContext {
     ) {
         followReload()
         let named = head.authority.map { CacheKey.authority($0, scheme: isTLS ? "https" : "http") }
-        let authority = named ?? sites.defaultAuthority
+        let authority = named ?? sites.authorityWithoutHost(isTLS: isTLS)
         let site = named == nil ? sites.siteWithoutHost : sites.site(forHost: authority[...])
         let rules = (site ?? Site.none).resolve(path: head.path)
         writeKey(head, authority[...], isTLS, rules.query)
@@ -396,8 +396,10 @@ public final class LoopContext {
             }
         }
         // A POST goes on with all its fields, so only one that had nothing to shape its answer speaks for later GETs.
-        if request.head.method == .post, !request.rules.caching.passes,
-            !request.head.names.intersects(Self.personal), !ForwardedFields.hasUnkeyed(request.head)
+        if request.head.method == .post, !request.rules.caching.passes, !request.isOversized,
+            !request.head.names.intersects(Self.personal), !ForwardedFields.hasUnkeyed(request.head),
+            request.keyTarget.elementsEqual(request.head.pathAndQuery),
+            plan.requestFields.isSame(as: request.selecting.sent)
         {
             plan.mayStorePost = { response in
                 Invalidation.isRepresentationOfTarget(

@@ -175,7 +175,9 @@ extension Node {
         _ request: ExchangeRequest, loaded: [StoredResponse]?, isPurged: Bool, now: WallTime
     ) -> NextStep {
         let pass = NextStep.pass(.request, .precondition, candidate: nil)
-        guard request.head.method == .get, request.head.names.contains(.range) else { return pass }
+        guard request.head.method == .get, request.head.names.contains(.range),
+            !request.head.names.contains(.ifNoneMatch), !request.head.names.contains(.ifModifiedSince)
+        else { return pass }
         let selection = select(request, loaded: loaded)
         guard let stored = selection.stored else {
             guard loaded == nil, store.disk?.mayHold(request.key) == true else { return pass }

@@ -19,6 +19,8 @@ struct OriginNames {
 
     private struct Entry {
         var addresses: [String] = []
+        /// The addresses of the newest answers, as long as these differ.
+        var recent: Set<String> = []
         var number = 0
         var isAsking = false
         var askedAt: MonotonicTime?
@@ -50,7 +52,20 @@ struct OriginNames {
         return .notFound
     }
 
-    func addresses(_ name: String) -> [String] { entries[name]?.addresses ?? [] }
+    /// The addresses that the name has, as far as is known: one has left when two answers in a row agree that it is not
+    /// among them. Large services name a few of many with each answer, and their connections are good all the same.
+    func current(_ name: String) -> Set<String> { entries[name]?.recent ?? [] }
+
+    /// What came of an answer.
+    struct Change: Equatable {
+        /// There are other addresses to connect to.
+        var isNew = false
+        /// Some that were good are the name's no more.
+        var hasDepartures = false
+    }
+
+    /// More than these are not remembered of answers that differ.
+    static let maxRecent = 256
 
     /// Looks the name up as soon as may be.
     mutating func want(_ name: String) { entries[name]?.isWanted = true }
@@ -85,22 +100,28 @@ struct OriginNames {
 
     /// Takes what a look-up found; a name that is not found any more keeps its last addresses.
     ///
-    /// - Returns: whether the name has other addresses than before.
-    mutating func found(_ addresses: [String]?, of name: String) -> Bool {
-        guard var entry = entries[name] else { return false }
+    mutating func found(_ addresses: [String]?, of name: String) -> Change {
+        guard var entry = entries[name] else { return Change() }
         defer { entries[name] = entry }
         entry.isAsking = false
         guard let addresses, !addresses.isEmpty else {
             entry.hasFailed = true
-            return false
+            return Change()
         }
         entry.hasFailed = false
+        let used = Array(addresses.prefix(Self.maxAddresses))
         // A name server that turns the order round is none that says something new.
-        guard Set(addresses) != Set(entry.addresses) else { return false }
-        entry.addresses = Array(addresses.prefix(Self.maxAddresses))
+        guard Set(used) != Set(entry.addresses) else {
+            let hasDepartures = entry.recent != Set(used)
+            entry.recent = Set(used)
+            return Change(hasDepartures: hasDepartures)
+        }
+        let isFull = entry.recent.count > Self.maxRecent
+        entry.recent = isFull ? Set(used).union(entry.addresses) : entry.recent.union(used)
+        entry.addresses = used
         lastNumber += 1
         entry.number = lastNumber
-        return true
+        return Change(isNew: true, hasDepartures: isFull)
     }
 
     /// Tries the addresses of a name in another order from now on: with the first of them something fails that libcurl

@@ -31,17 +31,20 @@ extension PullLoop {
     func found(_ addresses: [String]?, of name: String) {
         let now = Self.now()
         upkeep(by: now)
-        guard names.found(addresses, of: name) else { return }
-        pools.withLock { pools in
-            for (origin, pool) in pools {
-                for index in pool.servers.indices
-                where pool.servers[index].endpoint.host == name && pool.servers[index].health.isInTrouble {
-                    // It may be the move that was missed.
-                    pools[origin]?.servers[index].health.checkBy(now)
+        let change = names.found(addresses, of: name)
+        if change.isNew {
+            pools.withLock { pools in
+                for (origin, pool) in pools {
+                    for index in pool.servers.indices
+                    where pool.servers[index].endpoint.host == name && pool.servers[index].health.isInTrouble
+                    {
+                        // It may be the move that was missed.
+                        pools[origin]?.servers[index].health.checkBy(now)
+                    }
                 }
             }
         }
-        endDeparted()
+        if change.hasDepartures { endDeparted() }
     }
 
     // MARK: A pull and its server's name
@@ -107,7 +110,7 @@ extension PullLoop {
         if transfer.nameList != nil { transfer.multi?.toldNames[endpoint.place] = transfer.nameNumber }
         // A new connection is to where libcurl was told, though that may have changed since.
         guard !transfer.isFresh, let address else { return true }
-        return names.addresses(endpoint.host).contains(String(cString: address))
+        return names.current(endpoint.host).contains(String(cString: address))
     }
 
     /// Connecting failed: the name may have moved, or another of its addresses may do.
@@ -125,7 +128,7 @@ extension PullLoop {
         let endpoints = pools.withLock { $0.values.flatMap(\.servers).map(\.endpoint) }
         var places: Set<String> = []
         for endpoint in endpoints {
-            let addresses = endpoint.address.map { [$0] } ?? names.addresses(endpoint.host)
+            let addresses = endpoint.address.map { [$0] } ?? names.current(endpoint.host)
             for address in addresses { places.insert("\(address) \(endpoint.port)") }
         }
         let busy = Set(transfers.values.compactMap(\.localPort))

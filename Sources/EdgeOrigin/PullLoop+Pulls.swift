@@ -16,6 +16,8 @@ extension PullLoop {
         let placed: Admission? = update(transfer.request.origin) { pool in
             transfer.settings = pool.settings
             guard pool.active < pool.configuration.maxConnections else {
+                // If it waited for a check, that is over: now it waits for a connection.
+                transfer.waitsSince = nil
                 if pool.queue.append(transfer, client: transfer.request.client) { return .wait }
                 return .refuse(Self.failure(.saturated, .edge, "too many pulls wait for this origin"))
             }

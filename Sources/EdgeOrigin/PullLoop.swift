@@ -198,6 +198,22 @@ final class PullLoop: @unchecked Sendable {
         runChecks(now)
         lookUpNames(now)
         startNamed()
+        forgetRetired(now)
+    }
+
+    /// Lets go of origins that were configured once and that nobody asks any more.
+    private func forgetRetired(_ now: MonotonicTime) {
+        let isAnyGone = pools.withLock { pools in
+            let before = pools.count
+            pools = pools.filter { _, pool in
+                guard let retiredAt = pool.retiredAt, pool.active == 0, pool.waiting.isEmpty else {
+                    return true
+                }
+                return now.milliseconds(since: retiredAt) < Self.retirementMilliseconds
+            }
+            return pools.count < before
+        }
+        if isAnyGone { followNames() }
     }
 
     /// Something has to be done at that time.

@@ -66,6 +66,11 @@ public enum ForwardedFields {
         _ fields: FieldSection, _ line: FieldLine, _ context: ForwardContext
     ) -> Bool {
         if isAlwaysRewritten(line.name) { return true }
+        if line.name != .other, !context.reserved.isEmpty,
+            context.reserved.contains(plain(fields.nameBytes(line)))
+        {
+            return true
+        }
         switch line.name {
         case .cookie where context.cookies == .strip:
             return true

@@ -107,7 +107,7 @@ struct NodeService: Sendable {
         let (drains, drain) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
         let admin = AdminService(
             node: node, token: token, version: Version.number, audit: logger, reload: reload,
-            drain: { drain.yield() }, connections: budget.admin
+            drain: { drain.yield() }, connections: max(4, budget.admin - AdminService.passingConnections)
         ).application(configuration.admin.address, group: adminGroup, logger: adminLogger) { port in
             isAdminUp.store(true, ordering: .relaxed)
             if !isQuiet {

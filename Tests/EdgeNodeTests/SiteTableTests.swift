@@ -248,4 +248,27 @@ struct GlobTests {
         configuration.sites.append(SiteConfiguration(hosts: ["o.test"], origin: "main"))
         #expect(SiteTable(configuration).defaultAuthority == table.defaultAuthority)
     }
+
+    @Test(arguments: [
+        ("https://o.test:80", "o.test", "o.test:80"), ("http://o.test:443", "o.test:443", "o.test"),
+        ("http://o.test:3000", "o.test:3000", "o.test:3000"),
+    ])
+    func `the authority of requests without a Host is spelt as it stands in their key`(
+        url: String, plain: String, secure: String
+    ) {
+        var configuration = NodeConfiguration()
+        configuration.origins = ["main": OriginConfiguration(urls: [url])]
+        configuration.sites = [SiteConfiguration(hosts: ["*"], origin: "main")]
+        let table = SiteTable(configuration)
+        for (isTLS, expected) in [(false, plain), (true, secure)] {
+            let authority = table.authorityWithoutHost(isTLS: isTLS)
+            #expect(String(decoding: authority, as: UTF8.self) == expected)
+            var key: [UInt8] = []
+            CacheKey.append(
+                scheme: isTLS ? "https" : "http", authority: authority[...], path: Array("/".utf8)[...],
+                query: nil,
+                rule: .all, into: &key)
+            #expect(key.dropLast().suffix(authority.count).elementsEqual(authority))
+        }
+    }
 }

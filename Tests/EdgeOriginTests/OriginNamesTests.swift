@@ -28,7 +28,7 @@ struct OriginNamesTests {
         _ expected: Bool, _ found: [String]?, _ names: inout OriginNames,
         sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        let isChanged = names.found(found, of: "a.test")
+        let isChanged = names.found(found, of: "a.test").isNew
         #expect(isChanged == expected, sourceLocation: sourceLocation)
     }
 
@@ -104,5 +104,36 @@ struct OriginNamesTests {
     @Test func `the system finds addresses, and none of a name that cannot be`() {
         #expect(NameResolver.system.addresses("localhost")?.contains("127.0.0.1") == true)
         #expect(NameResolver.system.addresses(String(repeating: "a", count: 300)) == nil)
+    }
+
+    @Test func `an address has left when two answers in a row agree on it`() {
+        var names = OriginNames()
+        names.follow(["a.test"])
+        #expect(names.found(["192.0.2.1"], of: "a.test") == .init(isNew: true))
+        #expect(names.found(["192.0.2.2"], of: "a.test") == .init(isNew: true))
+        #expect(names.current("a.test") == ["192.0.2.1", "192.0.2.2"])
+        #expect(names.found(["192.0.2.2"], of: "a.test") == .init(hasDepartures: true))
+        #expect(names.current("a.test") == ["192.0.2.2"])
+        #expect(names.found(["192.0.2.2"], of: "a.test") == .init())
+    }
+
+    @Test func `a name with a few of many addresses in each answer loses none`() {
+        var names = OriginNames()
+        names.follow(["a.test"])
+        for number in 0..<100 {
+            let change = names.found(["192.0.2.\(number)", "192.0.2.\(number + 1)"], of: "a.test")
+            #expect(change == .init(isNew: true))
+        }
+        #expect(names.current("a.test").count == 101)
+    }
+
+    @Test func `what is remembered of a name's addresses is bounded`() {
+        var names = OriginNames()
+        names.follow(["a.test"])
+        for number in 0..<5_000 { _ = names.found(["192.0.\(number / 250).\(number % 250)"], of: "a.test") }
+        #expect(names.current("a.test").count <= OriginNames.maxRecent + OriginNames.maxAddresses)
+        let many = (0..<60).map { "192.0.2.\($0)" }
+        _ = names.found(many, of: "a.test")
+        #expect(names.found(many, of: "a.test").isNew == false)
     }
 }

@@ -88,6 +88,19 @@ import Testing
         }
     }
 
+    @Test func `a 404 with fields for one client alone is not shared`() async throws {
+        let gate = Gate("answer")
+        let fields = ["Cache-Control: private=\"X-User\"", "X-User: first"]
+        try await withNode(script: { _ in [.wait(gate), .response(404, fields, body: "nothing here")] }) {
+            node, origin in
+            let clients = try await Self.crowd(3, node)
+            try await node.waitForFollowers(2)
+            gate.open()
+            for client in clients { #expect(try await client.response().status == 404) }
+            #expect(origin.requestCount == 3)
+        }
+    }
+
     @Test func `a 404 that was made for a visitor's credentials is nobody else's`() async throws {
         let gate = Gate("answer")
         try await withNode(script: { _ in [.wait(gate), .response(404, [], body: "nothing here")] }) {

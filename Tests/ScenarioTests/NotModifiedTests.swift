@@ -60,6 +60,69 @@ import Testing
         }
     }
 
+    @Test func `a 304 that brings a Vary is for followers that it selects`() async throws {
+        let gate = Gate("304")
+        let first = ["Accept-Language: de"]
+        try await withNode(
+            script: { request in
+                switch request.number {
+                case 0: [.response(200, Self.stale, body: "one")]
+                case 1:
+                    [
+                        .wait(gate),
+                        .response(
+                            304, ["ETag: \"a\"", "Cache-Control: max-age=60", "Vary: Accept-Language"]),
+                    ]
+                default: [.response(200, ["Cache-Control: max-age=60", "Vary: Accept-Language"], body: "un")]
+                }
+            }
+        ) { node, origin in
+            _ = try await node.fetch("GET", "/page", first)
+            let clients = [try node.connect(), try node.connect()]
+            try await clients[0].send(RawClient.request("GET", "/page", first))
+            try await origin.waitForRequests(count: 2)
+            try await clients[1].send(RawClient.request("GET", "/page", ["Accept-Language: fr"]))
+            try await node.waitForFollowers(1)
+            gate.open()
+            #expect(try await clients[0].response().text == "one")
+            #expect(try await clients[1].response().text == "un")
+            #expect(origin.requestCount == 3)
+        }
+    }
+
+    @Test func `a 304 that may not be stored is for the client that brought it alone`() async throws {
+        let gate = Gate("304")
+        let asks = ["Cache-Control: no-cache"]
+        try await withNode(
+            script: { request in
+                switch request.number {
+                case 0: [.response(200, ["Cache-Control: max-age=3600", "ETag: \"a\""], body: "one")]
+                case 1:
+                    [
+                        .wait(gate),
+                        .response(
+                            304,
+                            ["ETag: \"a\"", "Cache-Control: private, max-age=60", "Set-Cookie: sid=first"]),
+                    ]
+                default: [.response(200, ["Cache-Control: max-age=60"], body: "two")]
+                }
+            }, configure: { $0.sites[0].honoursClient = true }
+        ) { node, origin in
+            _ = try await node.fetch("GET", "/page")
+            let clients = [try node.connect(), try node.connect()]
+            for client in clients { try await client.send(RawClient.request("GET", "/page", asks)) }
+            try await node.waitForFollowers(1)
+            gate.open()
+            var cookies: [String] = []
+            for client in clients {
+                let answer = try await client.response()
+                if let cookie = answer.fields["Set-Cookie"] { cookies.append(cookie) }
+            }
+            #expect(cookies == ["sid=first"])
+            #expect(origin.requestCount == 3)
+        }
+    }
+
     private static var pass: RuleConfiguration {
         var rule = RuleConfiguration()
         rule.passes = true

@@ -163,7 +163,9 @@ extension Fill {
         switch verdict {
         case .notStorable(let reason):
             // What is gone is gone for all who waited; an error of another kind may be one request's own.
-            let isShared = [404, 410].contains(head.status) && reason == .noFreshness && !plan.hasCredentials
+            let isShared =
+                [404, 410].contains(head.status) && reason == .noFreshness && !plan.hasCredentials
+                && Storability.fieldsToDrop(response: judged).isEmpty
             return FillHead(
                 response: head,
                 clientFields: ResponseFields.forClient(judged.fields, status: head.status, receivedAt: now),
@@ -249,8 +251,6 @@ extension Fill {
         }
         node.marks.pullSucceeded(plan.key)
         if plan.rules.cookies == .strip { merged.remove(.setCookie) }
-        // What is stored anyway comes with it.
-        let cookies = keepsCookies ? nil : cookies(received)
         var judged = merged
         // The age is the 304's own: how long ago the origin, or a cache before it, said so (RFC 9111 4.2.3).
         if let age = head.fields.first(.age) { judged.append(.age, age) }
@@ -266,12 +266,14 @@ extension Fill {
             response: ResponseHead(status: stored.metadata.status, fields: merged))
         let fields = ResponseFields.forStorage(
             merged, drop: drop, status: stored.metadata.status, receivedAt: now)
+        // What is stored anyway comes with it.
+        let cookies = fields.contains(.setCookie) && keepsCookies ? nil : cookies(received)
         switch verdict {
         case .storable(let metadata):
             let fresh = node.freshened(stored, metadata: metadata, fields: fields, by: head, plan: plan)
             replace(stored, with: fresh)
             if Reuse.isPlainlyFresh(metadata, now: now) { node.marks.clearHitForMiss(plan.key) }
-            answer(.revalidated(fresh, cookies: cookies))
+            answer(.revalidated(fresh, cookies: cookies, isForAll: true))
         case .notStorable(let reason):
             // The origin took its permission back: this client is served, nobody after it. What a request's own
             // credentials brought takes nothing back: what is stored came without them.
@@ -280,7 +282,7 @@ extension Fill {
                 node.store.remove(stored)
                 node.marks.markWithdrawn(plan.key)
             }
-            answer(.revalidated(last, cookies: cookies))
+            answer(.revalidated(last, cookies: cookies, isForAll: false))
         }
     }
 

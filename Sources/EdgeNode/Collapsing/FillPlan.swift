@@ -104,8 +104,9 @@ final class FillHead: Sendable {
 
 /// A fill that ends in a stored response and not in a body of its own.
 enum FillAnswer: Sendable {
-    /// 304: the stored response was freshened. `cookies`: the Set-Cookie lines that came with it.
-    case revalidated(StoredResponse, cookies: FieldSection?)
+    /// 304: the stored response was freshened. `cookies`: the Set-Cookie lines that came with it. `isForAll`: it may
+    /// still be stored; otherwise it is the answer to the one request that brought the 304.
+    case revalidated(StoredResponse, cookies: FieldSection?, isForAll: Bool)
     /// The pull failed or brought an error, and stale is allowed.
     case stale(StoredResponse, Reason, forwardStatus: Int?)
 }

@@ -67,6 +67,8 @@ final class KeyMarks: Sendable {
     func clearHitForMiss(_ key: Digest128) {
         marks.withLock { marks in
             if !marks.hitForMiss.isEmpty { marks.hitForMiss[key] = nil }
+            // There is something to store again.
+            if !marks.withdrawn.isEmpty { marks.withdrawn.remove(key) }
         }
     }
 

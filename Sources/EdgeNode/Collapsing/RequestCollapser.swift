@@ -36,13 +36,14 @@ final class RequestCollapser: Sendable {
         make: () -> Fill?
     ) -> Place {
         let shard = shard(key)
-        var judged: Set<ObjectIdentifier> = []
+        // Held, so that no other fill is taken for one of them.
+        var judged: [Fill] = []
         var fitting: [Fill] = []
         while true {
             let seen = shard.fills.withLock { $0[key] ?? [] }
             fitting.removeAll { fill in !seen.contains { $0 === fill } }
-            for fill in seen where fitting.count < width && !judged.contains(ObjectIdentifier(fill)) {
-                judged.insert(ObjectIdentifier(fill))
+            for fill in seen where fitting.count < width && !judged.contains(where: { $0 === fill }) {
+                judged.append(fill)
                 if fill.mayServe(request, hint: hint, ask: ask) { fitting.append(fill) }
             }
             let chosen = fitting.count < width ? nil : fitting.last
@@ -51,7 +52,7 @@ final class RequestCollapser: Sendable {
                 if let chosen {
                     return current.contains { $0 === chosen } ? .follower(chosen) : nil
                 }
-                guard current.allSatisfy({ judged.contains(ObjectIdentifier($0)) }) else { return nil }
+                guard current.allSatisfy({ fill in judged.contains { $0 === fill } }) else { return nil }
                 guard let fill = make() else { return Place.none }
                 fills[key, default: []].append(fill)
                 return .leader(fill)

@@ -28,6 +28,8 @@ public final class SiteTable: Sendable {
     /// The authority of requests that name none (HTTP/1.0), as it stands in keys: the first name of the first site,
     /// or else its origin's own. Empty without a site.
     public let defaultAuthority: [UInt8]
+    /// As it stands in the keys of either scheme.
+    private let keyedDefaults: [[UInt8]]
     /// The sites' names by their numbers.
     private let namesByNumber: [[UInt8]]
 
@@ -58,7 +60,9 @@ public final class SiteTable: Sendable {
         }
         self.sites = sites
         let origin = sites.first.flatMap { configuration.origins[$0.originName]?.urls.first }
-        defaultAuthority = sites.first?.firstName ?? origin.map { Self.authority(ofURL: $0) } ?? []
+        let authority = sites.first?.firstName ?? origin.map { Self.authority(ofURL: $0) } ?? []
+        defaultAuthority = authority
+        keyedDefaults = ["http", "https"].map { CacheKey.authority(authority[...], scheme: $0) }
         self.names = names
         self.catchAll = catchAll
         slots = Self.slots(for: names)
@@ -77,9 +81,13 @@ public final class SiteTable: Sendable {
     /// two sites would share keys.
     var siteWithoutHost: Site? { site(forHost: defaultAuthority[...]) ?? firstSite }
 
+    /// The authority under which requests without a Host are keyed.
+    public func authorityWithoutHost(isTLS: Bool) -> [UInt8] { keyedDefaults[isTLS ? 1 : 0] }
+
     /// The site whose requests have `authority` in their keys, with a Host or without.
     func site(forKeyed authority: ArraySlice<UInt8>) -> Site? {
-        site(forHost: authority) ?? (authority.elementsEqual(defaultAuthority) ? firstSite : nil)
+        site(forHost: authority)
+            ?? (keyedDefaults.contains { authority.elementsEqual($0) } ? firstSite : nil)
     }
 
     /// ``defaultAuthority`` without its port.
