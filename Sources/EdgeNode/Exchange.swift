@@ -261,7 +261,7 @@ public final class Exchange: @unchecked Sendable {
                 context.complete(self, stored, ask)
                 return
             }
-            let forwarded = ForwardOutcome(status: 304, isStored: true, isCollapsed: !isLeader)
+            let forwarded = ForwardOutcome(status: 304, isStored: isForAll, isCollapsed: !isLeader)
             serve(
                 stored, as: .forwarded(forwarded), outcome: .revalidated, reason: .revalidated,
                 cookies: isLeader ? cookies : nil)
