@@ -1,6 +1,7 @@
 import EdgeNode
 import EdgeOrigin
 import EdgePolicy
+import EdgeStore
 import Yams
 
 /// Makes a ``NodeConfiguration`` from the tree of a file, and checks what no single key can: names that
@@ -84,6 +85,14 @@ struct ConfigurationBuilder {
         guard let section else { return cache }
         cache.memoryBytes = section.size("memory") ?? cache.memoryBytes
         cache.diskBytes = section.size("disk") ?? cache.diskBytes
+        if let node = section.value("disk"), cache.diskBytes > 0,
+            cache.diskBytes < DiskTier.leastBudgetBytes
+        {
+            let least = ByteSize.format(DiskTier.leastBudgetBytes)
+            reading.report(
+                node, "\"disk\" is \(ByteSize.format(cache.diskBytes)), which is too small",
+                "write \(least) or more, or 0B for no disk tier")
+        }
         cache.maxResponseBytes = section.size("maxResponse") ?? cache.maxResponseBytes
         cache.maxVariants = section.count("maxVariants") ?? cache.maxVariants
         return cache

@@ -178,6 +178,8 @@ public final class Exchange: @unchecked Sendable {
             [weak self] in
             guard let self, case .waiting(let fill, _) = self.phase, fill.view.head == nil else { return }
             fill.detach(self)
+            // What goes on behind the answer is the GET.
+            if self.request.head.method == .head { self.context.pullBehind(self, stored, nil) }
             self.serve(stored, as: .hit, outcome: .stale, reason: reason)
         }
     }

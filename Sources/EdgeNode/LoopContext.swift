@@ -351,7 +351,7 @@ public final class LoopContext {
     }
 
     /// One pull that no client waits for, unless one is under way.
-    private func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
+    func pullBehind(_ exchange: Exchange, _ stored: StoredResponse, _ hint: VaryRule?) {
         let place = place(exchange, .validate(stored), hint, isBehind: true)
         if case .leader(let fill) = place { fill.start() }
     }

@@ -81,7 +81,9 @@ struct OriginPool {
             guard !tried.contains(server.endpoint) else { continue }
             if server.health.isOut {
                 mayComeBack = mayComeBack || isCheckExpected(index, now)
-            } else if server.health.isSetAside(now: now) {
+            } else if server.health.isSetAside(now: now)
+                || (server.active > 0 && server.health.isOnTrial(now: now))
+            {
                 last = last ?? index
             } else {
                 return .server(index)

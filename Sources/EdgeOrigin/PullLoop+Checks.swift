@@ -50,6 +50,7 @@ extension PullLoop {
         let transfer = PullTransfer(
             number: check.number, request: request, sink: sink,
             handle: PullHandle(loop: self, number: check.number), now: now)
+        sink.listen(to: transfer.handle)
         transfer.endpoint = check.endpoint
         transfer.settings = check.settings
         transfer.isCheck = true

@@ -24,6 +24,10 @@ extension PullLoop {
         if limit.fetchTimeoutMilliseconds > 0, age >= limit.fetchTimeoutMilliseconds {
             return Self.failure(.fetchTimeout, .origin, "not done after \(limit.fetchTimeoutMilliseconds) ms")
         }
+        if transfer.isCheck, age >= limit.firstByteTimeoutMilliseconds {
+            return Self.failure(
+                .firstByteTimeout, .origin, "no answer within \(limit.firstByteTimeoutMilliseconds) ms")
+        }
         if let since = transfer.waitsSince {
             return now.milliseconds(since: since) >= limit.connectTimeoutMilliseconds ? Self.allOut : nil
         }

@@ -31,6 +31,8 @@ package struct ServerHealth: Sendable, Equatable {
     }
 
     package private(set) var isOut = false
+    /// It is out because it could not be connected to: that it can be again is all there is to find out.
+    private var isOutOfReach = false
     /// Pulls in a row that failed.
     package private(set) var consecutiveFailures = 0
     /// Since when.
@@ -55,6 +57,11 @@ package struct ServerHealth: Sendable, Equatable {
     package init() {}
 
     package func isSetAside(now: MonotonicTime) -> Bool { setAsideUntil.map { now < $0 } ?? false }
+
+    /// Whether it was set aside and has not answered since: one pull at a time finds out.
+    package func isOnTrial(now: MonotonicTime) -> Bool {
+        setAsideUntil.map { now >= $0 && consecutiveFailures > 0 } ?? false
+    }
 
     /// Whether there is something to be found out.
     package var isInTrouble: Bool { isOut || isSuspect }
@@ -94,8 +101,8 @@ package struct ServerHealth: Sendable, Equatable {
         if failedKeys.count < Self.keysToCheck { failedKeys.insert(key) }
         if connecting {
             connectFailures += 1
-            if connectFailures >= Self.connectFailuresToGoOut, !isOut { goOut(now) }
-        } else if consecutiveFailures >= Self.failuresToSetAside, anotherIsWell {
+            if connectFailures >= Self.connectFailuresToGoOut, !isOut { goOut(now, isOutOfReach: true) }
+        } else if anotherIsWell, isOnTrial(now: now) || consecutiveFailures >= Self.failuresToSetAside {
             setAside(now)
         }
         guard !isOut else { return }
@@ -132,8 +139,9 @@ package struct ServerHealth: Sendable, Equatable {
         checkMilliseconds = Self.firstBackOffMilliseconds
     }
 
-    private mutating func goOut(_ now: MonotonicTime) {
+    private mutating func goOut(_ now: MonotonicTime, isOutOfReach: Bool = false) {
         isOut = true
+        self.isOutOfReach = isOutOfReach
         checkSuccesses = 0
         checkMilliseconds = Self.firstBackOffMilliseconds
         nextCheck = now + checkMilliseconds
@@ -193,11 +201,14 @@ package struct ServerHealth: Sendable, Equatable {
     private mutating func judge(_ outcome: CheckOutcome, _ now: MonotonicTime) {
         switch outcome {
         case .answered: comeBack()
+        case .unanswered where isOut && isOutOfReach:
+            // It may be that it does not speak to a HEAD; it can be reached, and that was what failed.
+            comeBack()
         case .unconnected, .unanswered:
             if isOut {
                 waitLonger()
             } else if isSuspect, outcome == .unconnected || isFailingBroadly {
-                goOut(now)
+                goOut(now, isOutOfReach: outcome == .unconnected)
             } else if isSuspect {
                 // One target failed, and it may be that the check's has the same trouble: others need not.
                 waitLonger()

@@ -103,6 +103,12 @@ public enum ForwardedFields {
     private static func isDropped(_ name: ArraySlice<UInt8>, _ context: ForwardContext) -> Bool {
         let plain = plain(name)
         if isTwin(name, of: plain) || context.reserved.contains(plain) { return true }
+        // A twin of what the configuration names, unless it names the twin itself.
+        if name.contains(UInt8(ascii: "_")), context.forwarding.lists(plain),
+            !context.forwarding.lists(name.map(Octet.lower))
+        {
+            return true
+        }
         if plain.starts(with: forwardedPrefix) { return context.isCacheable || !context.trusted }
         switch UnkeyedFields.family(of: plain) {
         case .never, .address: return true

@@ -36,12 +36,16 @@ public enum Freshness {
     /// made of and everybody gets alike: images, fonts, sound, video, style sheets and scripts.
     static func permitsGuess(_ request: RequestTraits, _ response: ResponseHead) -> Bool {
         if request.hasAuthorization { return false }
-        return !request.hasCookie || isSharedByNature(response.fields.first(.contentType))
+        return !request.hasCookie || isSharedByNature(response.fields)
     }
 
     /// Whether a media type is one that visitors share: nobody's page.
-    static func isSharedByNature(_ contentType: ArraySlice<UInt8>?) -> Bool {
-        guard let contentType else { return false }
+    static func isSharedByNature(_ fields: FieldSection) -> Bool {
+        // Of several types a browser takes the last, or guesses.
+        let lines = fields.all(.contentType)
+        guard lines.count == 1, let contentType = lines.first, !contentType.contains(Octet.comma) else {
+            return false
+        }
         let type = Octet.trim(contentType.prefix { $0 != Octet.semicolon }).map(Octet.lower)
         let families = ["image/", "font/", "audio/", "video/", "application/font-", "application/x-font-"]
         if families.contains(where: { type.starts(with: $0.utf8) }) { return true }

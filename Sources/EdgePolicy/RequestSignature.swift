@@ -63,7 +63,11 @@ public enum RequestSignature {
     private static let whole: [[UInt8]] = ["aws", "goog1", "signature", "oss", "obs", "cos"].map {
         Array($0.utf8)
     }
-    private static let starts: [[UInt8]] = ["aws4-", "sharedkey", "goog4-", "oss4-"].map { Array($0.utf8) }
+    /// The last is Tencent's, which has no scheme.
+    private static let starts: [[UInt8]] = ["aws4-", "sharedkey", "goog4-", "oss4-", "q-sign-algorithm="].map
+    {
+        Array($0.utf8)
+    }
     private static let hmac = Array("hmac".utf8)
     private static let queryNames: [[UInt8]] = ["x-amz-signature", "x-goog-signature"].map { Array($0.utf8) }
 }

@@ -107,10 +107,12 @@ public enum StalePolicy {
     }
 
     /// The site's window is for responses that had a lifetime; with none at all it would become a default
-    /// lifetime. Nor is it for server errors, which would be seen when the outage is over.
+    /// lifetime. No window is for errors, which would be seen when the outage is over.
     static func whileRevalidateMilliseconds(_ stored: StoredMetadata, rules: CachingRules) -> Int64 {
+        // A refresh that brings a newer error would not take the place of an older one.
+        if isError(stored) { return 0 }
         if let origin = stored.staleWhileRevalidateMilliseconds { return origin }
-        if stored.freshnessSource == .none || stored.status >= 500 { return 0 }
+        if stored.freshnessSource == .none { return 0 }
         return rules.stale.whileRevalidateMilliseconds ?? 0
     }
 

@@ -60,7 +60,7 @@ public enum Storability {
         // Without a word from the origin, what a visitor with cookies got may be that visitor's page: kept for
         // validation, an outage would show it to everybody.
         if lifetime.source == .none, !directives.noCache, request.hasCookie, !directives.isPublic,
-            !Freshness.isSharedByNature(response.fields.first(.contentType))
+            !Freshness.isSharedByNature(response.fields)
         {
             return .notStorable(.noFreshness)
         }

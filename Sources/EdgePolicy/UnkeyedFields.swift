@@ -43,6 +43,8 @@ public enum UnkeyedFields {
                 "*-user-ip", "*-socketip", "*-client-connection-ip", "x-vercel-forwarded-for",
                 "*-remote-ip", "*-proxyuser-ip", "*-source-ip", "http-x-forwarded*", "http-forwarded*",
                 "http-via", "x-original-forwarded-for", "x-original-for", "x-original-remote-addr",
+                "x-custom-ip-authorization", "x-remote-host", "clientaddress", "realip",
+                "x-nokia-ipaddress", "cdn-src-ip", "x-vercel-proxied-for",
             ]
         ),
         (
@@ -61,6 +63,11 @@ public enum UnkeyedFields {
                 "x-backend-host", "x-real-host", "x-real-url", "x-real-uri",
                 "x-originating-url", "x-request-uri", "x-request-url",
                 "cloudfront-forwarded-proto", "fastly-ssl", "wl-proxy-ssl",
+                "x-override-url", "x-override-host", "x-proxy-host", "x-gateway-host", "x-backend-server",
+                "x-http-host", "x-http-scheme", "x-base-url", "x-base-path", "x-url", "x-uri",
+                "x-request-path", "x-site-url", "x-public-url", "x-hostname", "x-proto", "x-protocol",
+                "x-client-proto", "x-lb-proto", "x-ssl-offloaded", "fastly-host",
+                "x-webobjects-server-name",
             ]
         ),
         (
@@ -68,6 +75,7 @@ public enum UnkeyedFields {
             [
                 "x-http-method", "x-http-*-override", "x-method-override", "x-ajax-real-method",
                 "real-method", "request-method",
+                "x-method", "x-override-method",
             ]
         ),
         (
@@ -77,6 +85,8 @@ public enum UnkeyedFields {
                 "x-react-router-spa-mode", "x-react-router-prerender-data", "x-accel-*", "x-sendfile-type",
                 "surrogate-capability", "translate", "x-environment-override", "apply-to-redirect-ref",
                 "x-amzn-remapped-*", "x-appengine-*",
+                "x-sendfile", "x-astro-path", "x-astro-locals", "x-prerender-revalidate",
+                "x-next-revalidate-tag-token", "x-next-cached-tags",
             ]
         ),
         (

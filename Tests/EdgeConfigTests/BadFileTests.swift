@@ -119,6 +119,9 @@ struct BadFileTests {
             "cache:\n  memory: 10B\n",
             "11:11: \"memory\" is 10B, which is too small; write 1MiB to 64TiB"),
         .after(
+            "cache:\n  disk: 2MiB\n",
+            "11:9: \"disk\" is 2MiB, which is too small; write 4MiB or more, or 0B for no disk tier"),
+        .after(
             "cache:\n  memory: 9999999999999TiB\n",
             "11:11: \"memory\" is \"9999999999999TiB\", not a size"),
         .after(

@@ -51,8 +51,7 @@ struct ServerHealthTests {
         #expect(health.checkDue(nil) == nil)
     }
 
-    @Test(arguments: [ServerHealth.CheckOutcome.unconnected, .unanswered])
-    func `checks come by a back-off that doubles to its bound`(outcome: ServerHealth.CheckOutcome) {
+    @Test func `checks come by a back-off that doubles to its bound`() {
         var health = out()
         var now: Int64 = 0
         for expected in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] as [Int64] {
@@ -60,7 +59,7 @@ struct ServerHealthTests {
             #expect(health.checkDue(nil) == at(now))
             health.checkBegan(now: at(now))
             #expect(health.checkDue(nil) == nil)
-            health.checked(outcome, rules: nil, now: at(now))
+            health.checked(.unconnected, rules: nil, now: at(now))
         }
     }
 
@@ -237,5 +236,35 @@ struct PullQueueTests {
         var left = 0
         while queue.next() != nil { left += 1 }
         #expect(left == PullQueue<Int>.capacity / 2 + 1)
+    }
+
+    @Test func `what could not be connected to is back when it can be, whatever it says to a HEAD`() {
+        var health = ServerHealth()
+        for key in 0..<3 {
+            health.failed(key: UInt64(key), connecting: true, now: MonotonicTime(nanoseconds: 0))
+        }
+        #expect(health.isOut)
+        health.checked(.unconnected, rules: nil, now: MonotonicTime(nanoseconds: 1))
+        #expect(health.isOut)
+        health.checked(.unanswered, rules: nil, now: MonotonicTime(nanoseconds: 2))
+        #expect(!health.isOut)
+    }
+
+    @Test func `what was set aside is tried by one pull, and set aside again where that fails`() {
+        var health = ServerHealth()
+        let start = MonotonicTime(nanoseconds: 0)
+        for key in 0..<10 {
+            health.failed(key: UInt64(key), connecting: false, anotherIsWell: true, now: start)
+        }
+        #expect(health.isSetAside(now: start))
+        let later = start + ServerHealth.firstBackOffMilliseconds
+        #expect(!health.isSetAside(now: later))
+        #expect(health.isOnTrial(now: later))
+        health.failed(key: 11, connecting: false, anotherIsWell: true, now: later)
+        #expect(health.isSetAside(now: later))
+        let again = later + 2 * ServerHealth.firstBackOffMilliseconds
+        #expect(health.isOnTrial(now: again))
+        health.answered(now: again)
+        #expect(!health.isOnTrial(now: again))
     }
 }

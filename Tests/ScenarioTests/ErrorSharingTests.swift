@@ -50,16 +50,17 @@ import Testing
         }
     }
 
-    @Test func `right after an error requests still wait for one pull`() async throws {
+    @Test(arguments: [503, 429, 404, 403])
+    func `right after an error requests still wait for one pull`(status: Int) async throws {
         let gate = Gate("second answer")
         try await withNode(
             script: { request in
                 request.number == 0
-                    ? [.response(503, [], body: "no")]
+                    ? [.response(status, [], body: "no")]
                     : [.wait(gate), .response(200, ["Cache-Control: max-age=60"])]
             }
         ) { node, origin in
-            #expect(try await node.fetch("GET", "/page").status == 503)
+            #expect(try await node.fetch("GET", "/page").status == status)
             let clients = try await Self.crowd(60, node)
             try await node.waitForFollowers(59)
             gate.open()

@@ -145,6 +145,9 @@ extension Node {
         guard !name.isEmpty, AuthorityReader.isValid(bytes) else {
             throw .refused("that is no host: name or name:port, for example www.example.com:8080")
         }
+        guard !name.contains(UInt8(ascii: "*")) else {
+            throw .refused("hosts are purged one by one: a name, not a pattern such as \(text)")
+        }
         guard sites.site(forKeyed: bytes[...]) != nil || sites.defaultHost.elementsEqual(name) else {
             throw .refused("no site of this node has the host \(text)")
         }

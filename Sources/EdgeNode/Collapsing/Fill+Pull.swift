@@ -73,7 +73,7 @@ extension Fill {
     private func saysOfOthers(_ head: FillHead) -> Bool {
         switch head.refusal {
         case .authorization, .range, .clientNoStore, .method: false
-        case .noFreshness, .setCookie: head.response.status < 400
+        case .noFreshness, .setCookie, .statusNotStorable: head.response.status < 400
         default: true
         }
     }
@@ -87,7 +87,9 @@ extension Fill {
         case 200..<400:
             guard let refusal = judged.refusal, !plan.hasCredentials else { return false }
             switch refusal {
-            case .authorization, .range, .partial, .clientNoStore, .method: return false
+            case .authorization, .range, .clientNoStore, .method: return false
+            // Of what we asked for a part of, one that cannot be placed says nothing.
+            case .partial: return plan.ask == nil
             default: return true
             }
         default: return false
@@ -166,9 +168,11 @@ extension Fill {
             let isShared =
                 [404, 410].contains(head.status) && reason == .noFreshness && !plan.hasCredentials
                 && Storability.fieldsToDrop(response: judged).isEmpty
+            var fields = ResponseFields.forClient(judged.fields, status: head.status, receivedAt: now)
+            if plan.rules.cookies == .strip { fields.remove(.setCookie) }
             return FillHead(
                 response: head,
-                clientFields: ResponseFields.forClient(judged.fields, status: head.status, receivedAt: now),
+                clientFields: fields,
                 contentLength: length, part: part,
                 hasBody: hasBody, metadata: nil, refusal: reason, isReusable: false,
                 isShared: isShared, secondaryKey: isShared ? secondaryKey(head.fields) : nil)
@@ -254,11 +258,8 @@ extension Fill {
         var judged = merged
         // The age is the 304's own: how long ago the origin, or a cache before it, said so (RFC 9111 4.2.3).
         if let age = head.fields.first(.age) { judged.append(.age, age) }
-        // What is stored was made for nobody in particular, whoever's request found that it is still good.
-        var traits = plan.traits
-        traits.hasCookie = false
         var verdict = Storability.decide(
-            request: traits, response: ResponseHead(status: stored.metadata.status, fields: judged),
+            request: plan.traits, response: ResponseHead(status: stored.metadata.status, fields: judged),
             rules: plan.rules, requestTime: requestTime, responseTime: now)
         // The tags are the 304's own as well.
         if SurrogateKey.areTooMany(head.fields) { verdict = .notStorable(.tooManyTags) }
