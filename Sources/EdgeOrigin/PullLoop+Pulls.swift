@@ -177,10 +177,9 @@ extension PullLoop {
     private static func settle(
         _ transfer: PullTransfer, _ end: End, _ pool: inout OriginPool, _ now: MonotonicTime
     ) {
+        assert(!transfer.isCheck, "a check is judged by its own rules")
         guard let server = pool.index(of: transfer.endpoint) else { return }
         pool.servers[server].active = max(0, pool.servers[server].active - 1)
-        // What a check found is judged by its own rules: that it was answered at all is not enough.
-        guard !transfer.isCheck else { return }
         switch end {
         case .completed: pool.timings.whole.record(from: transfer.created, to: now)
         case .failed(let failure):

@@ -36,10 +36,12 @@ public enum PlainText {
 
     /// A JSON text that means the same: inside its strings, what does not show as itself becomes `\u` escapes. JSON has
     /// none of it outside of strings but white space, which stays.
-    public static func json(_ text: String) -> String {
+    ///
+    /// - Parameter isPlain: what needs no escape.
+    public static func json(_ text: String, isPlain: (Unicode.Scalar) -> Bool = shows) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
-            if shows(scalar) || scalar == "\n" || scalar == "\r" || scalar == "\t" {
+            if isPlain(scalar) || scalar == "\n" || scalar == "\r" || scalar == "\t" {
                 result.unicodeScalars.append(scalar)
                 continue
             }

@@ -38,20 +38,7 @@ enum Printable {
 
     /// A JSON text that means the same: inside its strings, such characters become `\u` escapes. JSON has none outside
     /// of strings but white space, which stays.
-    static func json(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if isPlain(scalar) || scalar == "\n" || scalar == "\r" || scalar == "\t" {
-                result.unicodeScalars.append(scalar)
-                continue
-            }
-            for unit in String(scalar).utf16 {
-                let digits = String(unit, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
-        }
-        return result
-    }
+    static func json(_ text: String) -> String { PlainText.json(text, isPlain: isPlain) }
 
     /// Several lines, each by itself.
     static func lines(_ text: some StringProtocol) -> String {
