@@ -100,20 +100,7 @@ private enum Step: CaseIterable {
 
     static func decoded(_ path: [UInt8]) -> [UInt8]? {
         guard path.contains(UInt8(ascii: "%")) else { return nil }
-        var result: [UInt8] = []
-        result.reserveCapacity(path.count)
-        var index = 0
-        while index < path.count {
-            if path[index] == UInt8(ascii: "%"), index + 2 < path.count,
-                let high = Octet.hexValue(path[index + 1]), let low = Octet.hexValue(path[index + 2])
-            {
-                result.append(UInt8(high << 4 | low))
-                index += 3
-            } else {
-                result.append(path[index])
-                index += 1
-            }
-        }
+        let result = Octet.percentDecoded(path[...])
         return result.count < path.count ? result : nil
     }
 
@@ -159,5 +146,27 @@ private enum Step: CaseIterable {
             start = end + 1
         }
         return result.count < path.count ? result : nil
+    }
+}
+
+extension Octet {
+    /// `text` with its percent-encoding undone once (RFC 3986 2.1); a percent sign without two hexadecimal
+    /// digits stays.
+    public static func percentDecoded(_ text: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(text.count)
+        var index = text.startIndex
+        while index < text.endIndex {
+            if text[index] == UInt8(ascii: "%"), index + 2 < text.endIndex,
+                let high = Octet.hexValue(text[index + 1]), let low = Octet.hexValue(text[index + 2])
+            {
+                result.append(UInt8(high << 4 | low))
+                index += 3
+            } else {
+                result.append(text[index])
+                index += 1
+            }
+        }
+        return result
     }
 }

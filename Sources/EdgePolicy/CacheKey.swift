@@ -124,22 +124,7 @@ public enum CacheKey {
     /// parameter that is spelt `i%64` would stay out of the key and still reach the origin as `id`.
     private static func decodedName(_ parameter: ArraySlice<UInt8>) -> [UInt8] {
         let name = parameter.prefix { $0 != Octet.equals }
-        guard name.contains(UInt8(ascii: "%")) else { return Array(name) }
-        var decoded: [UInt8] = []
-        decoded.reserveCapacity(name.count)
-        var index = name.startIndex
-        while index < name.endIndex {
-            if name[index] == UInt8(ascii: "%"), index + 2 < name.endIndex,
-                let high = Octet.hexValue(name[index + 1]), let low = Octet.hexValue(name[index + 2])
-            {
-                decoded.append(UInt8(high << 4 | low))
-                index += 3
-            } else {
-                decoded.append(name[index])
-                index += 1
-            }
-        }
-        return decoded
+        return name.contains(UInt8(ascii: "%")) ? Octet.percentDecoded(name) : Array(name)
     }
 
     /// Whether `name` is one of `patterns`, which may end in `*`. With `ignoringIndex`, `id[]` and `id[2]`
